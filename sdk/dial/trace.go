@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // Frame is one message of a connection, for people.
@@ -71,47 +72,49 @@ func (t tracer) message(frame Frame, payload any) {
 	var text strings.Builder
 	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(shown(message.ProtoReflect())) // such a map always can be
+	_ = enc.Encode(t.shown(message.ProtoReflect())) // such a map always can be
 	frame.Text = t.redact.Scrub(strings.TrimSuffix(text.String(), "\n"))
 	t.tell(frame)
 }
 
-// shown is a message as JSON has it, without secrets.
-func shown(message protoreflect.Message) any {
-	if message.Descriptor().FullName() == (&pb.Secret{}).ProtoReflect().Descriptor().FullName() {
+// shown is a message as JSON has it, without secrets. Each is noted: another field may
+// quote it, and the client has not read the message yet.
+func (t tracer) shown(message protoreflect.Message) any {
+	if hidden, ok := message.Interface().(*pb.Secret); ok {
+		t.redact.Note(secret.New(string(hidden.GetValue())))
 		return "<secret>"
 	}
 	made := map[string]any{}
 	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-		made[string(field.Name())] = shownField(field, value)
+		made[string(field.Name())] = t.shownField(field, value)
 		return true
 	})
 	return made
 }
 
-func shownField(field protoreflect.FieldDescriptor, value protoreflect.Value) any {
+func (t tracer) shownField(field protoreflect.FieldDescriptor, value protoreflect.Value) any {
 	switch {
 	case field.IsMap():
 		made := map[string]any{}
 		value.Map().Range(func(key protoreflect.MapKey, one protoreflect.Value) bool {
-			made[key.String()] = shownOne(field.MapValue(), one)
+			made[key.String()] = t.shownOne(field.MapValue(), one)
 			return true
 		})
 		return made
 	case field.IsList():
 		var made []any
 		for i := range value.List().Len() {
-			made = append(made, shownOne(field, value.List().Get(i)))
+			made = append(made, t.shownOne(field, value.List().Get(i)))
 		}
 		return made
 	}
-	return shownOne(field, value)
+	return t.shownOne(field, value)
 }
 
-func shownOne(field protoreflect.FieldDescriptor, value protoreflect.Value) any {
+func (t tracer) shownOne(field protoreflect.FieldDescriptor, value protoreflect.Value) any {
 	switch field.Kind() {
 	case protoreflect.MessageKind:
-		return shown(value.Message())
+		return t.shown(value.Message())
 	case protoreflect.EnumKind:
 		if name := field.Enum().Values().ByNumber(value.Enum()); name != nil {
 			return string(name.Name())
