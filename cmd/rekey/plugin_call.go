@@ -25,7 +25,7 @@ import (
 
 type pluginCallCmd struct {
 	Program    string `arg:"" name:"PATH" help:"The plugin's program, in any language." type:"path"`
-	Verb       string `arg:"" name:"VERB" help:"set, change, verify, find, policy, reset, unlock, revoke, handover; list and check need no account."`
+	Verb       string `arg:"" name:"VERB" help:"set, change, verify, find, policy, unlock, revoke, handover; list and check need no account."`
 	Account    string `arg:"" optional:"" name:"ACCOUNT" help:"Of list, the filter."`
 	Config     string `required:"" help:"The settings, in JSON: {\"config\": {…}, \"secrets\": {…}}; a target file does." type:"path" placeholder:"FILE"`
 	ValueStdin bool   `help:"Read the value from standard input, one line; of a change two, the present one first."`
@@ -207,9 +207,6 @@ func details(answer workbench.Answer) []string {
 	add("retry after", answer.RetryAfter)
 	add("ref", answer.Ref)
 	add("stamp", answer.Stamp)
-	if answer.HasValue {
-		add("value", "told, and not shown")
-	}
 	for _, one := range []struct {
 		name  string
 		value any

@@ -54,7 +54,7 @@ func TestOneCallByHand(t *testing.T) {
 		{3, byHand, "refused AccountStatus: it is locked\n  account status: locked", []string{"set", "lou", "--value-stdin"}},
 		{0, "", `"status":"locked"`, []string{"find", "lou"}},
 		{3, "", "AccountNotFound: ", []string{"find", "nobody"}},
-		{0, "", "  value: told, and not shown", []string{"reset", "ann"}},
+		{2, "", "a reset is not done by hand: it gives the account a new value, which nothing would keep; `rekey plugin test` tries it", []string{"reset", "ann"}},
 		{0, "", "applied\n", []string{"unlock", "lou"}},
 		{0, "", `"account":"lou"`, []string{"list"}},
 		{0, "", `  policy: {"min_length":8}`, []string{"policy"}},
@@ -94,15 +94,14 @@ func TestATraceShowsNoSecret(t *testing.T) {
 		}
 	}
 	short := fed(p, "horse", 3, "plugin", "call", program, "set", "ann", "--config", "settings.json", "--kind", "web", "--value-stdin", "--trace")
-	reset := p.must(0, "plugin", "call", program, "reset", "ann", "--config", "settings.json", "--kind", "web", "--trace")
-	for _, said := range []string{r.stderr, r.stdout, short.stderr, short.stdout, reset.stderr, reset.stdout} {
-		for _, never := range []string{"horse", "Q29ycjNj", "t0p-secret", "R3s-"} {
+	for _, said := range []string{r.stderr, r.stdout, short.stderr, short.stdout} {
+		for _, never := range []string{"horse", "Q29ycjNj", "t0p-secret"} {
 			if strings.Contains(said, never) {
 				t.Errorf("%q in the output:\n%s", never, said)
 			}
 		}
 	}
-	if !strings.Contains(r.stdout, `"outcome": "applied"`) || !strings.Contains(reset.stderr, `"value":"<secret>"`) {
-		t.Errorf("%s\n%s", r.stdout, reset.stderr)
+	if !strings.Contains(r.stdout, `"outcome": "applied"`) {
+		t.Error(r.stdout)
 	}
 }

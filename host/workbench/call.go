@@ -45,7 +45,6 @@ type Answer struct {
 	RetryAfter string     `json:"retry_after,omitempty"`
 	Ref        string     `json:"ref,omitempty"`
 	Stamp      string     `json:"stamp,omitempty"`
-	HasValue   bool       `json:"has_value,omitempty"` // a reset told its value, which is not shown
 	Account    any        `json:"account,omitempty"`
 	Accounts   any        `json:"accounts,omitempty"`
 	Policy     any        `json:"policy,omitempty"`
@@ -54,15 +53,13 @@ type Answer struct {
 	Breaches   []string   `json:"breaches,omitempty"` // of the contract
 }
 
-// Verbs are what Call takes.
+// Verbs are what Call takes: not a reset, whose value nothing would keep.
 func Verbs() []string {
-	return append([]string{"set", "change", "handover", "verify", "find", "list", "policy", "check"}, verbNames(sdk.AskedVerbs())...)
-}
-
-func verbNames(verbs []sdk.Verb) []string {
-	var list []string
-	for _, verb := range verbs {
-		list = append(list, string(verb))
+	list := []string{"set", "change", "handover", "verify", "find", "list", "policy", "check"}
+	for _, verb := range sdk.AskedVerbs() {
+		if verb != sdk.Reset {
+			list = append(list, string(verb))
+		}
 	}
 	return list
 }
@@ -81,6 +78,8 @@ func Wants(verb string) int {
 // Sound refuses what makes no sense, before anything is started.
 func (r Request) Sound() error {
 	switch {
+	case r.Verb == string(sdk.Reset):
+		return errors.New("a reset is not done by hand: it gives the account a new value, which nothing would keep; `rekey plugin test` tries it")
 	case !slices.Contains(Verbs(), r.Verb):
 		return fmt.Errorf("%q is no verb; use one of %s", r.Verb, strings.Join(Verbs(), ", "))
 	case r.Account == "" && !slices.Contains([]string{"check", "list", "policy"}, r.Verb):
@@ -267,7 +266,7 @@ func told(receipt sdk.Receipt) Answer {
 	if receipt.Err != nil {
 		answer = failed(receipt.Err)
 	}
-	answer.Outcome, answer.Ref, answer.Stamp, answer.HasValue = receipt.Outcome.String(), receipt.Ref, receipt.Stamp, !receipt.Value.Empty()
+	answer.Outcome, answer.Ref, answer.Stamp = receipt.Outcome.String(), receipt.Ref, receipt.Stamp
 	return answer
 }
 
