@@ -55,9 +55,12 @@ func BenchmarkOperations(b *testing.B) {
 }
 
 // BenchmarkStart is what a first operation waits for.
-func BenchmarkStart(b *testing.B) {
+func BenchmarkStart(b *testing.B) { benchStart(b, command(b, "good"), launch.Options{}) }
+
+func benchStart(b *testing.B, command launch.Command, options launch.Options) {
+	b.Helper()
 	for b.Loop() {
-		p := launch.New(command(b, "good"), launch.Options{})
+		p := launch.New(command, options)
 		i, err := p.Open(context.Background(), sdk.Config{Label: "x", Concurrency: 1, Timeout: time.Minute})
 		if err != nil {
 			b.Fatal(err)

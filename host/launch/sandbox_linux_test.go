@@ -171,7 +171,7 @@ func newWorld(t *testing.T) *world {
 func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
 
 // sandboxed are options that confine with this binary.
-func sandboxed(t *testing.T) launch.Options {
+func sandboxed(t testing.TB) launch.Options {
 	t.Helper()
 	missing, err := launch.Confinable()
 	if err != nil {
@@ -391,5 +391,39 @@ func TestAnEndlessHungerForMemoryEndsThePluginAndNotTheMachine(t *testing.T) {
 	r := one(t, w.open(t, sdk.Config{}), sdk.Operation{Account: "hunger"})
 	if r.Outcome != sdk.Unknown || r.Err.Code != sdk.ConnectionLost {
 		t.Errorf("got %v %v", r.Outcome, r.Err)
+	}
+}
+
+// pinned is a plugin with the digest that a lock holds it to.
+func pinned(t testing.TB, actor string) launch.Command {
+	t.Helper()
+	made := plain(t, actor)
+	digest, _, err := launch.Digest(made.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.Digest = digest
+	return made
+}
+
+// BenchmarkStartConfined is what a first operation waits for where the plugin is
+// confined, and compared with its pin, as each is that is not in rekey itself.
+func BenchmarkStartConfined(b *testing.B) { benchStart(b, pinned(b, "good"), sandboxed(b)) }
+
+// TestSixteenConfinedInstancesShareAProcess, and each keeps its own settings.
+func TestSixteenConfinedInstancesShareAProcess(t *testing.T) {
+	t.Parallel()
+	w := plug(t, pinned(t, "good"), sandboxed(t))
+	var all [16]*launch.Instance
+	for n := range all {
+		all[n] = w.open(t, sdk.Config{Label: fmt.Sprint("label ", n)})
+	}
+	for n, i := range all {
+		if got, want := pidOf(t, i), pidOf(t, all[0]); got != want {
+			t.Errorf("instance %d is in process %d, the first in %d", n, got, want)
+		}
+		if got, want := one(t, i, sdk.Operation{Account: "secret"}).Ref, fmt.Sprintf("label %d false", n); got != want {
+			t.Errorf("instance %d says %q, want %q", n, got, want)
+		}
 	}
 }
