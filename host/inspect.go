@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -36,7 +37,8 @@ type BackendFinding struct {
 
 // CheckBackends configures the backends of a script, asks each what would keep a
 // run from its end, and tries the script on simulated steps. Nothing is changed,
-// and nothing recorded. What is wrong with the script alone is an error.
+// and nothing recorded. A file of users that is missing is a finding; what else is wrong
+// with the script alone is an error.
 func (h *Host) CheckBackends(ctx context.Context, script Script) ([]BackendFinding, error) {
 	given, err := script.parameters()
 	if err != nil {
@@ -47,13 +49,16 @@ func (h *Host) CheckBackends(ctx context.Context, script Script) ([]BackendFindi
 	if err := session.under(script.Path); err != nil {
 		return nil, err
 	}
+	made := inspection{Session: session}
 	flow, err := session.loader.load(ctx, script.Path, given)
+	if errors.Is(err, fs.ErrNotExist) {
+		flow, err = made.withoutUsers(ctx, script.Path, given, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	session.use(flow, flow)
 	session.backends = &backends{}
-	made := inspection{Session: session}
 	for _, spec := range flow.Backends {
 		made.inspect(ctx, spec)
 	}
@@ -66,6 +71,22 @@ type inspection struct {
 	*Session
 	found []BackendFinding
 	away  []string // labels of backends that no run could use
+}
+
+// withoutUsers evaluates a script whose users cannot be read, and notes that. What is
+// wrong with more than that file, the error missing, is still the script's.
+func (i *inspection) withoutUsers(ctx context.Context, script string, given map[string]string, missing error) (*workflow.Workflow, error) {
+	flow, err := i.loader.blind(ctx, script, given)
+	var problems *diag.Problems
+	if err != nil || !errors.As(missing, &problems) {
+		return nil, missing
+	}
+	for _, problem := range problems.List {
+		at := diag.Problem{File: problem.File, Line: problem.Line, Column: problem.Column, Message: problem.Message}
+		i.found = append(i.found, BackendFinding{Severity: FindingBad, Message: at.String(), Fix: problem.Fix})
+		i.away = append(i.away, problem.File)
+	}
+	return flow, nil
 }
 
 // inspect looks at one backend.

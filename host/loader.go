@@ -34,6 +34,13 @@ func (l loader) load(ctx context.Context, script string, given map[string]string
 	return flow, err
 }
 
+// blind is load without a look at the users.
+func (l loader) blind(ctx context.Context, script string, given map[string]string) (*workflow.Workflow, error) {
+	options := l.options(ctx, script, given)
+	options.Blind = true
+	return workflow.Load(ctx, options)
+}
+
 func (l loader) options(ctx context.Context, script string, given map[string]string) workflow.Options {
 	if path, err := ExpandHome(script, l.config.Home); err == nil {
 		script = path

@@ -62,6 +62,25 @@ mute = backend("postgres", label = "mute", url = "postgres://127.0.0.1:9", user 
 	}
 }
 
+// TestBackendsCheckWithoutUsersAsksTheBackends: the file that is missing is a finding
+// beside theirs.
+func TestBackendsCheckWithoutUsersAsksTheBackends(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.write("job.star", `"""The export is not there yet."""
+workflow(users = csv("none.csv", key = "login"), backend = backend("htpasswd", path = "users", create = True))
+`)
+	r := p.must(2, "backends", "--check", "job.star")
+	for _, want := range []string{"bad      none.csv: no such file\n", "ok       htpasswd: reachable, and logged in where it needs a login\n", "was not tried: none.csv would keep it from running\n"} {
+		if !strings.Contains(r.stdout, want) {
+			t.Errorf("no line %q in\n%s%s", want, r.stdout, r.stderr)
+		}
+	}
+	if r := p.must(2, "backends", "--check", "away.star"); r.stdout != "" || !strings.HasPrefix(r.stderr, "rekey: away.star: ") {
+		t.Errorf("a missing script: %s%s", r.stdout, r.stderr)
+	}
+}
+
 // TestBackendsCheckTriesTheScript: a step that a backend lacks is found without
 // a run.
 func TestBackendsCheckTriesTheScript(t *testing.T) {
