@@ -692,8 +692,18 @@ function serve(target, { name, version, summary, must_change = false, limits = {
   run(new Service(target, description, must_change));
 }
 
+/** A package of npm; without it the process ends and says what to do. */
+function needed(name) {
+  try {
+    return require(name);
+  } catch (e) {
+    if (e.code !== "MODULE_NOT_FOUND") throw e;
+    stop(`${name} is not there: npm install in ${__dirname}`);
+  }
+}
+
 function run(service) {
-  const grpc = require("@grpc/grpc-js"), loader = require("@grpc/proto-loader");
+  const grpc = needed("@grpc/grpc-js"), loader = needed("@grpc/proto-loader");
   const proto = loader.loadFileDescriptorSetFromBuffer(zlib.gunzipSync(Buffer.from(DESCRIPTOR, "base64")), { keepCase: true, longs: String, defaults: true, oneofs: true });
   const server = new grpc.Server({ "grpc.max_receive_message_length": MESSAGE, "grpc.max_send_message_length": MESSAGE });
   const end = (grace) => {

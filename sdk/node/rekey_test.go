@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,6 +34,26 @@ func TestABackendWithEveryAbilityKeepsTheContract(t *testing.T) {
 }
 
 func TestABackendWithFaults(t *testing.T) { sdktest.Run(t, program(t, "rekey-backend-faulty")) }
+
+// TestWithoutItsPackagesItSaysWhatToDo, in one line and not by a stack.
+func TestWithoutItsPackagesItSaysWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	for _, file := range []string{"rekey.js", "testdata/rekey-backend-everything"} {
+		text, err := os.ReadFile(file)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, filepath.Base(file)), text, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	node := exec.CommandContext(t.Context(), "node", filepath.Join(dir, "rekey-backend-everything"))
+	node.Env = append(os.Environ(), "REKEY_PLUGIN=rekey-backend-v1", "NODE_PATH=")
+	said, err := node.CombinedOutput()
+	if want := "@grpc/grpc-js is not there: npm install in " + dir + "\n"; err == nil || string(said) != want {
+		t.Errorf("%v, %s\nwant %s", err, said, want)
+	}
+}
 
 func TestMessagesAreThoseOfTheProto(t *testing.T) {
 	text, err := os.ReadFile("rekey.js")
