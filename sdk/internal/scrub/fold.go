@@ -144,3 +144,20 @@ func (s stream) windows(do func(roller *roller, at int)) {
 		}
 	}
 }
+
+// worded reports whether a window may consist of the letters a to z alone: only
+// such a one may be ordinary.
+func (s stream) worded() bool {
+	letters := 0
+	for _, unit := range s {
+		switch {
+		case unit.is >= 'a' && unit.is <= 'z':
+			if letters++; letters == window {
+				return true
+			}
+		case alphanumeric(unit.is):
+			letters = 0
+		}
+	}
+	return false
+}

@@ -26,6 +26,7 @@ type Redactor struct {
 	previous *table
 
 	finding   sync.RWMutex // of what the tables have indexed
+	room      int          // slots that the pieces of a generation took
 	scratches sync.Pool    // of *scratch
 }
 
@@ -56,7 +57,7 @@ func (r *Redactor) Note(values ...secret.Value) {
 			continue
 		}
 		if r.current == nil || len(r.current.values) >= generation {
-			r.previous, r.current = r.current, &table{}
+			r.previous, r.current = r.current, &table{passing: true}
 		}
 		r.current.note(value)
 	}
@@ -116,7 +117,13 @@ func (r *Redactor) index(tables []indexed) {
 	r.finding.Lock()
 	defer r.finding.Unlock()
 	for _, indexed := range tables {
+		if indexed.passing {
+			indexed.pieces.reserve(r.room)
+		}
 		indexed.index(indexed.values)
+		if indexed.passing {
+			r.room = len(indexed.pieces.slots)
+		}
 	}
 }
 

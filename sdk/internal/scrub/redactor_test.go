@@ -392,6 +392,79 @@ func TestASecretOfAnOperationIsRememberedForAWhileAndOneOfSettingsForGood(t *tes
 	}
 }
 
+// A user's set and verify bring the same secret. It is folded once, however
+// often it comes, and again once its generation ends.
+func TestASecretThatComesAgainIsRememberedAndFoldedOnce(t *testing.T) {
+	var r Redactor
+	again := secret.New("comes again and again")
+	for n := range 3 * generation {
+		r.Note(again, secret.New(value(n)))
+		if n%100 != 0 {
+			continue
+		}
+		for _, text := range []string{again.Reveal(), value(n), value(max(0, n-generation/2+1))} {
+			if got := r.Scrub("it is " + text + "."); got != "it is "+secret.Redacted+"." {
+				t.Fatalf("after %d operations Scrub(%q) = %q", n, text, got)
+			}
+		}
+	}
+	r.Scrub("index all that came")
+	for _, table := range []*table{r.current, r.previous} {
+		if got, want := len(table.folded), len(table.values)/2+1; got != want {
+			t.Errorf("of %d secrets %d were folded, want %d", len(table.values), got, want)
+		}
+	}
+}
+
+// Only what is worded is asked for ordinary pieces, so it must hold wherever
+// there is one.
+func TestWhatHasAnOrdinaryPieceIsWorded(t *testing.T) {
+	for text, want := range map[string]bool{
+		"Password-2026": true, "pass-word": true, "p a s s w o r d": true, "2p\u00e1ssword": true, "pássword": true, "ﬁ-directory": true,
+		"P4ssword-2026": false, "passwor1d": false, "uwl3Kxw*Lsf~": false, "uwlßKxw*Lsf~": true, "": false,
+	} {
+		var units stream
+		units.fold(view{text: text}, true)
+		if got := units.worded(); got != want {
+			t.Errorf("%q: worded %v, want %v", text, got, want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var units stream
+		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"password", "account", "tion", "s", "á", "-", " ", "7", "*", "é", "É"}), 1, 8).Draw(t, "parts"), "")
+		units.fold(view{text: text}, true)
+		worded := units.worded()
+		units.windows(func(roller *roller, _ int) {
+			if ordinary(roller.units()) && !worded {
+				t.Fatalf("%q has an ordinary piece and is not worded", text)
+			}
+		})
+	})
+}
+
+// ordinary asks for pieces of words in their order, as the words themselves have
+// them, and for nothing that reaches from one to the next.
+func TestAnOrdinaryPieceLiesWithinOneWord(t *testing.T) {
+	for piece, want := range map[string]bool{
+		"password": true, "asswords": true, "redentia": true, "received": true, "drowssap": false, "passwort": true, "ordspass": false, "abcdefgh": false, "passw0rd": false,
+	} {
+		if got := ordinary([window]rune([]rune(piece))); got != want {
+			t.Errorf("ordinary(%q) = %v, want %v", piece, got, want)
+		}
+	}
+}
+
+// Every byte that begins an escape is known to, whatever else it begins.
+func TestEveryTriggerBegins(t *testing.T) {
+	for char := range 256 {
+		for index, escape := range escapes {
+			if got, want := begun[char]&(1<<index) != 0, strings.IndexByte(escape.triggers, byte(char)) >= 0; got != want {
+				t.Errorf("byte %q begins escape %d: %v, want %v", rune(char), index, got, want)
+			}
+		}
+	}
+}
+
 // value has no piece in common with that of another number.
 func value(n int) string {
 	x := uint64(n+1) * factor

@@ -13,8 +13,10 @@ import (
 type table struct {
 	values   []secret.Value // only appended to
 	shortest int            // bytes of the shortest text that may hold one
+	passing  bool           // of a generation: another as large follows
 
 	indexed int
+	folded  map[string]struct{} // what was indexed: of a user's operations several have one secret
 	pieces  set
 	weak    set             // pieces that count beside others only
 	wholes  map[uint64]rule // by wholeKey of the normal form
@@ -46,8 +48,15 @@ func shortest(text string) int {
 // index folds the secrets that came since the last call.
 func (t *table) index(values []secret.Value) {
 	var f stream
+	if t.folded == nil {
+		t.folded = map[string]struct{}{}
+	}
 	for ; t.indexed < len(values); t.indexed++ {
 		name := values[t.indexed].Reveal()
+		if _, ok := t.folded[name]; ok {
+			continue
+		}
+		t.folded[name] = struct{}{}
 		t.wide = t.wide || !ascii(name)
 		for _, text := range plainForms(name) {
 			t.add(&f, text)
@@ -67,12 +76,12 @@ func ascii(text string) bool {
 // add indexes one form of a secret.
 func (t *table) add(stream *stream, text string) {
 	stream.fold(view{text: text}, true)
-	pieces := 0
+	worded, pieces := stream.worded(), 0
 	stream.windows(func(w *roller, at int) {
 		if at > dense && at%window != 0 {
 			return
 		}
-		if ordinary(w.units()) {
+		if worded && ordinary(w.units()) {
 			t.weak.add(w.key())
 			return
 		}
@@ -197,6 +206,13 @@ func (s *set) place(key uint64) uint64 {
 		count = (count + 1) & mask
 	}
 	return count
+}
+
+// reserve gives an empty set its room at once. Growing costs as much as filling.
+func (s *set) reserve(slots int) {
+	if len(s.slots) == 0 && slots > 0 {
+		s.slots = make([]uint64, slots)
+	}
 }
 
 func (s *set) grow() {

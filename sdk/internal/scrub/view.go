@@ -70,26 +70,32 @@ var chains = [...]int{
 	percents, slashes, entities,
 }
 
+// begun is the escapes that each byte may begin.
+var begun = triggered()
+
+func triggered() (of [256]uint8) {
+	for index, escape := range escapes {
+		for i := range len(escape.triggers) {
+			of[escape.triggers[i]] |= 1 << index
+		}
+	}
+	return of
+}
+
 // present returns the escapes that a text has.
 func present(text string) (mask int) {
 	for i := 0; i < len(text) && mask != allEscapes; i++ {
-		if unescaped(text[i]) {
-			continue
-		}
-		for index := range escapes {
-			if mask&(1<<index) == 0 && strings.IndexByte(escapes[index].triggers, text[i]) >= 0 {
-				if _, took := escapes[index].next(text[i:]); took > 0 {
-					mask |= 1 << index
-				}
+		open := int(begun[text[i]]) &^ mask
+		for index := 0; open != 0; index, open = index+1, open>>1 {
+			if open&1 == 0 {
+				continue
+			}
+			if _, took := escapes[index].next(text[i:]); took > 0 {
+				mask |= 1 << index
 			}
 		}
 	}
 	return mask
-}
-
-// unescaped reports whether a byte begins no escape.
-func unescaped(char byte) bool {
-	return char >= utf8.RuneSelf || char >= '0' && char <= '9' || char >= 'A' && char <= 'Z' || char >= 'a' && char <= 'z' || char <= ' '
 }
 
 // eachDecoded calls do with the text behind each chain of escapes.
@@ -128,12 +134,9 @@ func (v view) decode(use int, plain bool) (view, bool) {
 }
 
 func next(name string, use int) (string, int) {
-	char := name[0]
-	if unescaped(char) {
-		return "", 0
-	}
-	for i := range escapes {
-		if use&(1<<i) == 0 || strings.IndexByte(escapes[i].triggers, char) < 0 {
+	use &= int(begun[name[0]])
+	for i := 0; use != 0; i, use = i+1, use>>1 {
+		if use&1 == 0 {
 			continue
 		}
 		if text, count := escapes[i].next(name); count > 0 {
