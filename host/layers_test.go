@@ -42,6 +42,8 @@ var floors = []floor{
 	{"host/journal", []string{module + "host/...", module + "plugins/...", module + "cmd/...", "github.com/hashicorp/...", "go.starlark.net/...", "modernc.org/...", "google.golang.org/...", "golang.org/x/...", "os/exec", "net"}, "it is pure: what records say, and nothing of where they come from"},
 	{"host/hashlog", []string{module + "host/ledger", module + "host/engine", module + "host/source", module + "plugins/...", module + "cmd/...", "modernc.org/...", "database/sql", "os/exec", "net"}, "it is pure: proofs are checked without what keeps the records"},
 	{"host/lockfile", []string{module + "host/...", "os/exec", "net"}, "which programs may be started is a file, whoever starts them"},
+	{"host/scaffold", []string{module + "host/...", module + "sdk/...", "net"}, "what it writes is text, and it starts nothing"},
+	{"host/workbench", []string{module + "host/engine", module + "host/ledger", module + "host/workflow", module + "host/journal"}, "one call of a plugin by hand is no run"},
 	{"host/depot", []string{module + "host/engine", module + "host/ledger", module + "host/workflow", module + "host/catalog"}, "it installs plugins, and asks nothing of them but what they are"},
 	{"host/password", []string{module + "host/...", "os/exec", "net"}, "values are made without looking at anything"},
 	{"host/source", []string{module + "host/ledger", module + "host/engine", "net/http"}, "reading users knows no runs"},

@@ -43,7 +43,12 @@ func (w wired) everywhere(name string) {
 		if (round+int(seed))%2 == 0 {
 			strike, counted = w.killedAt, &kills
 		}
-		if strike(when) {
+		hit := strike(when)
+		for !hit && when.nth > 1 && !w.t.Failed() { // a run on a loaded machine needs fewer: it sends more at once
+			when.nth /= 2
+			hit = strike(when)
+		}
+		if hit {
 			*counted++
 		}
 		if w.t.Failed() {
