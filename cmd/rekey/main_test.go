@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,6 +44,7 @@ type place struct {
 	state string
 	env   []string // beside PATH and HOME
 	wrap  []string // a command that starts rekey; nil: none does
+	own   string   // its rekey, where processes are counted while other tests run; "": that of all
 }
 
 // newPlace makes one; env is NAME=VALUE, for secrets of backends and the like.
@@ -60,11 +62,20 @@ type result struct {
 
 // command returns rekey with the arguments, ready to start.
 func (p *place) command(args ...string) *exec.Cmd {
-	args = append(append(p.wrap[:len(p.wrap):len(p.wrap)], binary), args...)
+	args = append(append(p.wrap[:len(p.wrap):len(p.wrap)], cmp.Or(p.own, binary)), args...)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = p.dir
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "REKEY_STATE=" + p.state}, p.env...)
 	return cmd
+}
+
+// owned gives the place a rekey of its own name.
+func (p *place) owned() {
+	p.t.Helper()
+	p.own = filepath.Join(p.dir, "rekey-own")
+	if err := os.Link(binary, p.own); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // rekey runs a command to its end.

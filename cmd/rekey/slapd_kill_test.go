@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"cmp"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -89,7 +90,7 @@ func (p *place) killed(whole time.Duration, args ...string) bool {
 // within 2 seconds of its host, and until then it may still send.
 func (p *place) gone() {
 	p.t.Helper()
-	p.goneOf(binary)
+	p.goneOf(cmp.Or(p.own, binary))
 }
 
 // goneOf is gone of those that run a program.

@@ -31,6 +31,7 @@ type message struct {
 // rekey is killed, or the connection is cut under it; the message does not arrive.
 func (w wired) everywhere(name string) {
 	w.t.Helper()
+	w.owned()
 	w.before()
 	w.relay.count()
 	w.must(0, w.run()...)
