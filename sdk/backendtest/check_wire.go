@@ -139,7 +139,7 @@ func deadlineOverTheWire(probe *probe) {
 func staysWithin(probe *probe) {
 	relay := probe.between(passes, 0)
 	defer relay.close()
-	relay.delay = 30 * time.Millisecond
+	relay.slow(30 * time.Millisecond)
 	config := probe.configBehind(relay, 20*time.Second)
 	config.Concurrency = 1
 	subject, err := probe.configure(config)
@@ -158,8 +158,8 @@ func staysWithin(probe *probe) {
 	if err := subject.close(); err != nil {
 		probe.fail("Close: %v", err)
 	}
-	if relay.most > 1 {
-		probe.fail("%d operations at once at the server, with a concurrency of 1", relay.most)
+	if most := relay.busiest(); most > 1 {
+		probe.fail("%d operations at once at the server, with a concurrency of 1", most)
 	}
 }
 
@@ -169,7 +169,7 @@ func closeWaits(probe *probe) {
 	was := known(probe, probe.open(), account)
 	relay := probe.between(passes, 0)
 	defer relay.close()
-	relay.delay = 200 * time.Millisecond
+	relay.slow(200 * time.Millisecond)
 	op := probe.set(account, probe.value())
 	var receipt sdk.Receipt
 	var failed error

@@ -38,12 +38,12 @@ type relay struct {
 	server   string
 	fault    fault
 	at       int           // the exchange that meets with the fault, from 0
-	delay    time.Duration // of every exchange
 	release  chan struct{} // closed: what is held goes on
 	held     sync.WaitGroup
 	all      sync.WaitGroup
 
 	mu        sync.Mutex
+	delay     time.Duration // of everything that the backend sends
 	conns     map[net.Conn]bool
 	exchanges int
 	open      int // exchanges that wait for the server
@@ -149,6 +149,26 @@ func (r *relay) repair() error {
 		return nil
 	}
 	return r.listen()
+}
+
+// slow delays everything that the backend sends from now on.
+func (r *relay) slow(delay time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.delay = delay
+}
+
+func (r *relay) pause() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.delay
+}
+
+// busiest is how many exchanges waited for the server at once, at most.
+func (r *relay) busiest() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.most
 }
 
 // met reports whether an exchange has met with the fault.
@@ -260,9 +280,7 @@ func (r *relay) forward(data []byte, client, server net.Conn, turn *turn) bool {
 		drain(server)
 		return false
 	}
-	if r.delay > 0 {
-		time.Sleep(r.delay)
-	}
+	time.Sleep(r.pause())
 	_, err := server.Write(data)
 	return err == nil
 }
