@@ -71,11 +71,15 @@ func (r *Relay) Before(word string, call func()) {
 	r.word, r.before = word, call
 }
 
-// Drop closes all connections.
+// Drop closes all connections. Both sides know it when it returns: a close alone waits
+// for the reader of the connection.
 func (r *Relay) Drop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for conn := range r.conns {
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.CloseWrite()
+		}
 		_ = conn.Close()
 	}
 }
