@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.starlark.net/syntax"
@@ -36,12 +37,33 @@ func evaluationFix(message string, node syntax.Node) string {
 // types.
 func mixedTypes(message string) (left, right string, is bool) {
 	text, unknown := strings.CutPrefix(message, "unknown binary op: ")
-	text, compared := strings.CutSuffix(text, " not implemented")
-	words := strings.Fields(text)
-	if !unknown && !compared || len(words) < 3 {
-		return "", "", false
+	if words := strings.Fields(text); unknown && len(words) >= 3 {
+		return words[0], words[len(words)-1], true
 	}
-	return words[0], words[len(words)-1], true
+	if words := compared(message); words != nil {
+		return words[0], words[2], true
+	}
+	return "", "", false
+}
+
+// compared reads how the interpreter says that two types have no order: it returns
+// the one, the operator and the other; nil: it says something else.
+func compared(message string) []string {
+	text, is := strings.CutSuffix(message, " not implemented")
+	words := strings.Fields(text)
+	if !is || len(words) != 3 || !slices.Contains([]string{"<", "<=", ">", ">="}, words[1]) {
+		return nil
+	}
+	return words
+}
+
+// inPlainWords is what the interpreter says, where its own words sound like something that
+// rekey lacks.
+func inPlainWords(message string) string {
+	if words := compared(message); words != nil {
+		return strings.Join(words, " ") + ": the two have no order"
+	}
+	return message
 }
 
 // sides are the operands of an operation, as far as they can be named.

@@ -69,10 +69,11 @@ func TestMeasuringChangesNoResult(t *testing.T) {
 	})
 }
 
-// firstWords are those of an error before what the interpreter advises.
+// firstWords are those of an error before what the interpreter advises, and of a
+// comparison those that say it plainly.
 func firstWords(text string) string {
 	text, _, _ = strings.Cut(text, " (did you mean ")
-	return oneLine(text)
+	return inPlainWords(oneLine(text))
 }
 
 // TestMeasuringChangesNoAssignment: the same for what is added in place, where a

@@ -78,7 +78,7 @@ func advice(files map[string]*tree.File, err error) (message, fix string) {
 		at, _ := where(innermost(err))
 		fix = evaluationFix(message, files[at.Filename()].NodeAt(at))
 	}
-	return message, fix
+	return inPlainWords(message), fix
 }
 
 // explain returns what an error says, on one line, and what to do about it.
