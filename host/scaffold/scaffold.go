@@ -164,7 +164,7 @@ func (o Options) extension() string {
 }
 
 // facts are what templates show.
-type facts struct{ Name, Lang, Main, Start, Settings string }
+type facts struct{ Name, Lang, Target, Main, Start, Settings string }
 
 func (o Options) filled(name string) ([]byte, error) {
 	text, err := templates.ReadFile("templates/" + name + ".tmpl")
@@ -175,7 +175,7 @@ func (o Options) filled(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := facts{Name: o.Name, Lang: o.Lang, Main: "main.go", Start: o.start()}
+	made := facts{Name: o.Name, Lang: o.Lang, Target: o.Target, Main: "main.go", Start: o.start()}
 	if o.Lang != "go" {
 		made.Main = "rekey-backend-" + o.Name
 	}

@@ -121,3 +121,19 @@ func TestPackagesAreThoseThatAreTested(t *testing.T) {
 		t.Errorf("%s, %v; want two versions, pinned", text, err)
 	}
 }
+
+// TestABackendOfACommandSaysWhatRunsTake: a confined plugin starts no program, so that
+// without the flag its first run is refused.
+func TestABackendOfACommandSaysWhatRunsTake(t *testing.T) {
+	dir := t.TempDir()
+	for target, want := range map[string]bool{"command": true, "sql": false} {
+		folder, err := scaffold.Write(scaffold.Options{Name: "own-" + target, Lang: "python", Target: target, Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(filepath.Join(folder, "README.md"))
+		if err != nil || strings.Contains(string(text), "rekey run try.star --no-sandbox own-"+target) != want {
+			t.Errorf("%s: %v\n%s", target, err, text)
+		}
+	}
+}
