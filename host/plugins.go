@@ -83,18 +83,14 @@ func (p plugins) openOne(ctx context.Context, flow *workflow.Workflow, spec work
 		return err
 	}
 	config.Concurrency = concurrencyOf(description, flow.Concurrency, spec.Concurrency)
-	instance, err := p.catalog.Open(ctx, spec.Name, config)
+	instance, program, err := p.catalog.Open(ctx, spec.Name, config)
 	if err != nil {
 		return &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
 	}
 	into.open = append(into.open, instance)
-	pin, loose, err := p.pin(ctx, spec, description)
-	if err != nil {
-		return err
-	}
-	into.pins = append(into.pins, pin)
-	if loose != "" {
-		into.loose = append(into.loose, fmt.Sprintf("backend %q: the plugin %s is not confined: %s", spec.Label, spec.Name, loose))
+	into.pins = append(into.pins, p.pin(spec, description, program))
+	if program.Loose != "" {
+		into.loose = append(into.loose, fmt.Sprintf("backend %q: the plugin %s is not confined: %s", spec.Label, spec.Name, program.Loose))
 	}
 	into.list = append(into.list, engine.Backend{
 		Label: spec.Label, Description: description, Abilities: instance.Abilities(), Instance: instance,
@@ -203,27 +199,23 @@ func (p plugins) pins(ctx context.Context, flow *workflow.Workflow) ([]journal.B
 		if err != nil {
 			return nil, err
 		}
-		pin, _, err := p.pin(ctx, spec, description)
+		program, err := p.catalog.Program(ctx, spec.Name, sdk.Config{Label: spec.Label, Values: p.values(spec, description)})
 		if err != nil {
-			return nil, err
+			return nil, &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
 		}
-		pins = append(pins, pin)
+		pins = append(pins, p.pin(spec, description, program))
 	}
 	return pins, nil
 }
 
-// pin returns which plugin serves a label, its settings but for secrets, and its
-// grants, or why it has none although it is to be confined.
-func (p plugins) pin(ctx context.Context, spec workflow.BackendSpec, description sdk.Description) (pin journal.BackendPin, loose string, err error) {
+// pin returns which program serves a label, its settings but for secrets, and its
+// grants.
+func (p plugins) pin(spec workflow.BackendSpec, description sdk.Description, program catalog.Program) journal.BackendPin {
 	values := p.values(spec, description)
-	program, err := p.catalog.Program(ctx, spec.Name, sdk.Config{Label: spec.Label, Values: values})
-	if err != nil {
-		return journal.BackendPin{}, "", &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
-	}
 	reaches := realPaths(description, description.Reaches(values))
 	there, absent := pathsIn(description, reaches)
 	return journal.BackendPin{Name: spec.Name, Label: spec.Label, Version: description.Version, Digest: program.Digest, Definition: program.Definition,
-		Config: compact(values), Reaches: compact(reaches), There: there, Absent: absent, Confined: program.Confined, Grants: program.Grants.List()}, program.Loose, nil
+		Config: compact(values), Reaches: compact(reaches), There: there, Absent: absent, Confined: program.Confined, Grants: program.Grants.List()}
 }
 
 // compact returns settings as JSON, sorted by name.

@@ -189,28 +189,27 @@ func (c *Catalog) fits(description sdk.Description, command launch.Command) erro
 	return c.lock.Covers(command.Name, description.Egress, description.Paths)
 }
 
-// Open configures an instance of a backend. There is one process a backend, for
-// all its instances, started on first use; of a confined one there is one for
-// all with the same grants.
-func (c *Catalog) Open(ctx context.Context, name string, config sdk.Config) (*launch.Instance, error) {
+// Open configures an instance of a backend, and returns it with what it runs. There
+// is one process a backend, for all its instances, started on first use; of a
+// confined one there is one for all with the same grants.
+func (c *Catalog) Open(ctx context.Context, name string, config sdk.Config) (*launch.Instance, Program, error) {
 	placed, err := c.placed(ctx, name, config)
 	if err != nil {
-		return nil, err
+		return nil, Program{}, err
 	}
-	command := placed.Command
 	plugin, err := c.plugin(placed)
 	if err != nil {
-		return nil, err
+		return nil, Program{}, err
 	}
 	instance, err := plugin.Open(ctx, config)
 	if err != nil {
-		return nil, err
+		return nil, Program{}, err
 	}
-	if err := c.fits(instance.Description(), command); err != nil {
+	if err := c.fits(instance.Description(), placed.Command); err != nil {
 		_ = instance.Close()
-		return nil, err
+		return nil, Program{}, err
 	}
-	return instance, nil
+	return instance, placed.program(), nil
 }
 
 // Program is a backend's executable and its grants.
@@ -227,7 +226,7 @@ type Program struct {
 // Describe has not.
 func (c *Catalog) Program(ctx context.Context, name string, config sdk.Config) (Program, error) {
 	placed, err := c.placed(ctx, name, config)
-	return Program{placed.Path, placed.Digest, definitionOf(placed.Command), placed.confined, placed.Grants, placed.loose}, err
+	return placed.program(), err
 }
 
 // Digest returns the SHA-256 of a backend's executable in hex, "" of one in
@@ -240,8 +239,13 @@ func (c *Catalog) Digest(name string) (path, digest string, err error) {
 // placed is how a backend is started for an instance.
 type placed struct {
 	launch.Command
-	confined bool
-	loose    string // why it is not, although nobody said so
+	definition string // SHA-256 of the definition that it is bound to; "": it has none
+	confined   bool
+	loose      string // why it is not, although nobody said so
+}
+
+func (p placed) program() Program {
+	return Program{p.Path, p.Digest, p.definition, p.confined, p.Grants, p.loose}
 }
 
 // placed returns how a backend is started for an instance. An external plugin
@@ -250,10 +254,10 @@ type placed struct {
 // own.
 func (c *Catalog) placed(ctx context.Context, name string, config sdk.Config) (placed, error) {
 	command, err := c.command(name)
-	if err == nil {
-		command, err = c.defined(command, config.Text(define.Setting))
-	}
 	made := placed{Command: command}
+	if err == nil {
+		err = c.bind(&made, config.Text(define.Setting))
+	}
 	if err != nil || !c.confines(name) {
 		return made, err
 	}
@@ -274,24 +278,19 @@ func (c *Catalog) placed(ctx context.Context, name string, config sdk.Config) (p
 	return made, err
 }
 
-// defined adds the definition to how a bundled backend is started, with the digest that
+// bind adds the definition to how a bundled backend is started, with the digest that
 // it has now: the process takes no other text.
-func (c *Catalog) defined(command launch.Command, path string) (launch.Command, error) {
-	defines, ok := c.bundled[command.Name].(define.Backend)
+func (c *Catalog) bind(made *placed, path string) error {
+	defines, ok := c.bundled[made.Name].(define.Backend)
 	if !ok || path == "" {
-		return command, nil
+		return nil
 	}
 	file, err := define.Read(defines, path)
-	command.Args = append(command.Args, file.Path, file.Digest)
-	return command, err
-}
-
-// definitionOf returns the digest of a command's definition.
-func definitionOf(command launch.Command) string {
-	if len(command.Args) < 4 {
-		return ""
+	if err != nil {
+		return err
 	}
-	return command.Args[3]
+	made.Args, made.definition = append(made.Args, file.Path, file.Digest), file.Digest
+	return nil
 }
 
 // described is how a backend is started to be asked what it is: with no grants.
@@ -300,7 +299,7 @@ func (c *Catalog) described(command launch.Command) placed {
 	if c.confines(command.Name) {
 		loose = c.unable(command.Name)
 	}
-	return placed{command, c.confines(command.Name) && loose == "", loose}
+	return placed{Command: command, confined: c.confines(command.Name) && loose == "", loose: loose}
 }
 
 // confines reports whether a backend is to be confined to its grants: one that
@@ -338,7 +337,7 @@ func (c *Catalog) plugin(placed placed) (*launch.Plugin, error) {
 	}
 	options := c.options
 	options.Sandbox = placed.confined
-	made := key{placed.Name, placed.Digest, placed.Grants.String(), definitionOf(placed.Command), options.Sandbox}
+	made := key{placed.Name, placed.Digest, placed.Grants.String(), placed.definition, options.Sandbox}
 	plugin := c.plugins[made]
 	if plugin == nil {
 		plugin = launch.New(placed.Command, options)

@@ -142,7 +142,7 @@ func self(t *testing.T) string {
 
 func open(t *testing.T, c *catalog.Catalog, name string) *launch.Instance {
 	t.Helper()
-	i, err := c.Open(t.Context(), name, sdk.Config{Label: name, Concurrency: 2, Timeout: 20 * time.Second})
+	i, _, err := c.Open(t.Context(), name, sdk.Config{Label: name, Concurrency: 2, Timeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestBundledBackendsAreThisBinaryStartedAgain(t *testing.T) {
 			t.Errorf("process %d still runs", pid)
 		}
 	}
-	if _, err := c.Open(t.Context(), "ldap", sdk.Config{}); err == nil {
+	if _, _, err := c.Open(t.Context(), "ldap", sdk.Config{}); err == nil {
 		t.Error("it was opened after Close")
 	}
 	if err := c.Close(); err != nil {
@@ -241,7 +241,7 @@ func TestAnUnknownNameSuggestsOne(t *testing.T) {
 		if _, err := c.Describe(t.Context(), x.name); err == nil || err.Error() != x.want {
 			t.Errorf("Describe(%q) = %v, want %s", x.name, err, x.want)
 		}
-		if _, err := c.Open(t.Context(), x.name, sdk.Config{}); err == nil || err.Error() != x.want {
+		if _, _, err := c.Open(t.Context(), x.name, sdk.Config{}); err == nil || err.Error() != x.want {
 			t.Errorf("Open(%q) = %v, want %s", x.name, err, x.want)
 		}
 	}
@@ -383,7 +383,7 @@ func TestAFileThatIsNoPluginIsExplained(t *testing.T) {
 		{"liar", `rekey-backend-liar: the plugin calls itself "truth"; rename it to rekey-backend-truth`},
 	} {
 		_, err := c.Describe(t.Context(), x.name)
-		_, oerr := c.Open(t.Context(), x.name, sdk.Config{Label: "x", Concurrency: 1})
+		_, _, oerr := c.Open(t.Context(), x.name, sdk.Config{Label: "x", Concurrency: 1})
 		for _, err := range []error{err, oerr} {
 			if err == nil || !strings.Contains(err.Error(), x.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: %v, want …%s", x.name, err, x.want)
@@ -427,7 +427,7 @@ func TestAPluginThatSomebodyElseCouldReplaceIsNotStarted(t *testing.T) {
 		}
 		for _, c := range []*catalog.Catalog{c, p.catalog(t)} {
 			_, derr := c.Describe(t.Context(), "acme")
-			_, oerr := c.Open(t.Context(), "acme", sdk.Config{Label: "x", Concurrency: 1})
+			_, _, oerr := c.Open(t.Context(), "acme", sdk.Config{Label: "x", Concurrency: 1})
 			_, _, gerr := c.Digest("acme")
 			for _, err := range []error{derr, oerr, gerr} {
 				if err == nil || !strings.Contains(err.Error(), "; chmod ") || strings.Contains(err.Error(), "\n") {
@@ -482,4 +482,38 @@ func TestAScriptIsAskedAgainWhenWhatLiesBesideItChanges(t *testing.T) {
 	if bytes.Equal(describe(), first) {
 		t.Error("the description of before was taken")
 	}
+}
+
+// TestWhatIsOnRecordIsWhatWasStarted: a file that is replaced behind the start is
+// another program's.
+func TestWhatIsOnRecordIsWhatWasStarted(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	path := p.install(t, "acme")
+	c := p.catalog(t)
+	_, before, err := c.Digest("acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	instance, program, err := c.Open(t.Context(), "acme", sdk.Config{Label: "acme", Concurrency: 1, Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = instance.Close() }()
+	if err := os.Rename(path, path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(must(os.ReadFile(path+".old")), '\n'), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if later, err := c.Program(t.Context(), "acme", sdk.Config{}); err != nil || later.Digest == before || program.Digest != before || program.Path != path {
+		t.Errorf("started %+v, there now %s, before %s: %v", program, later.Digest, before, err)
+	}
+}
+
+func must(content []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return content
 }

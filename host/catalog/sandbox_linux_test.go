@@ -33,7 +33,7 @@ func TestConfinedInstancesGetWhatTheyAreGrantedEach(t *testing.T) {
 	c := p.catalog(t)
 	for _, name := range []string{"ldap", "acme"} {
 		open := func(data string) (string, int, func(string) sdk.Receipt) {
-			i, err := c.Open(t.Context(), name, sdk.Config{Label: "mine", Concurrency: 1, Timeout: 20 * time.Second, Values: map[string]any{"data": data}})
+			i, _, err := c.Open(t.Context(), name, sdk.Config{Label: "mine", Concurrency: 1, Timeout: 20 * time.Second, Values: map[string]any{"data": data}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +55,7 @@ func TestConfinedInstancesGetWhatTheyAreGrantedEach(t *testing.T) {
 			}
 		}
 	}
-	_, err := c.Open(t.Context(), "ldap", sdk.Config{Label: "mine", Concurrency: 1, Values: map[string]any{"data": filepath.Join(dirs, "users")}})
+	_, _, err := c.Open(t.Context(), "ldap", sdk.Config{Label: "mine", Concurrency: 1, Values: map[string]any{"data": filepath.Join(dirs, "users")}})
 	if err == nil || !strings.HasPrefix(err.Error(), "sandbox: for ") || !strings.Contains(err.Error(), "put the file into a directory of its own") {
 		t.Errorf("got %v", err)
 	}
@@ -89,7 +89,7 @@ func TestAPluginOfOthersIsConfinedWithoutAFlag(t *testing.T) {
 		if !x.confined && !strings.Contains(program.Loose, "which reaches "+state+"; put the file into a directory of its own") {
 			t.Errorf("it is said: %s", program.Loose)
 		}
-		i, err := c.Open(t.Context(), "acme", config)
+		i, _, err := c.Open(t.Context(), "acme", config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +101,7 @@ func TestAPluginOfOthersIsConfinedWithoutAFlag(t *testing.T) {
 		t.Errorf("in rekey itself: %+v %v", program, err)
 	}
 	p.options.Sandbox = true
-	if _, err := p.catalog(t).Open(t.Context(), "acme", sdk.Config{Values: map[string]any{"data": filepath.Join(own, "users")}}); err == nil {
+	if _, _, err := p.catalog(t).Open(t.Context(), "acme", sdk.Config{Values: map[string]any{"data": filepath.Join(own, "users")}}); err == nil {
 		t.Error("with --sandbox it was started all the same")
 	}
 }
