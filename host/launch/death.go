@@ -13,14 +13,19 @@ func cause(lines []string) string {
 			return line
 		}
 	}
+	return last(lines)
+}
+
+// last is what the last line says; "" if there is no line.
+func last(lines []string) string {
 	if len(lines) == 0 {
 		return ""
 	}
-	last := lines[len(lines)-1]
-	if entry, ok := parseEntry(last); ok {
+	text := lines[len(lines)-1]
+	if entry, ok := parseEntry(text); ok {
 		return oneLine(entry.message)
 	}
-	return strings.TrimSpace(last)
+	return strings.TrimSpace(text)
 }
 
 // panicked is the first line of a panic, or of what the runtime of Go ends a

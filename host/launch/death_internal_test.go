@@ -127,3 +127,16 @@ func TestAStackKeepsItsLines(t *testing.T) {
 		t.Errorf("%d bytes", len(got))
 	}
 }
+
+// TestASignalIsNoException: what a plugin logged and lived through is not why the
+// system ended it.
+func TestASignalIsNoException(t *testing.T) {
+	t.Parallel()
+	made := &tail{redact: &dial.Redactor{}}
+	for _, text := range []string{"Traceback (most recent call last):", "  File \"x.py\", line 1", "ValueError: handled", "going on"} {
+		made.keep(text)
+	}
+	if made.words() != "ValueError: handled" || made.lastWords() != "going on" {
+		t.Errorf("got %q and %q", made.words(), made.lastWords())
+	}
+}

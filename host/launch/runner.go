@@ -153,7 +153,11 @@ func (r *pluginRunner) exitStatus() string {
 	if r.state != nil {
 		how = r.state.String()
 	}
-	if words := r.tail.words(); words != "" {
+	words := r.tail.words()
+	if r.state != nil && !r.state.Exited() { // by a signal: what it told of before is not why
+		words = r.tail.lastWords()
+	}
+	if words != "" {
 		return how + ": " + words
 	}
 	return how

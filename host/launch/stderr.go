@@ -168,6 +168,9 @@ func (t *tail) text() string {
 // words are why the plugin died, as far as it said so, in one line.
 func (t *tail) words() string { return shorten(cause(t.lines()), maxNoise) }
 
+// lastWords are the last line, whatever it says.
+func (t *tail) lastWords() string { return shorten(last(t.lines()), maxNoise) }
+
 // pass writes a scrubbed line to the log, to its file and to Options.Stderr. An entry that
 // broke when it was scrubbed is a text like any other.
 func (t *tail) pass(scrubbed string) {
