@@ -81,19 +81,26 @@ func (i *inspection) withoutUsers(ctx context.Context, script string, given map[
 	if err != nil || !errors.As(missing, &problems) {
 		return nil, missing
 	}
+	i.complain(problems)
 	for _, problem := range problems.List {
-		at := diag.Problem{File: problem.File, Line: problem.Line, Column: problem.Column, Message: problem.Message}
-		i.found = append(i.found, BackendFinding{Severity: FindingBad, Message: at.String(), Fix: problem.Fix})
 		i.away = append(i.away, problem.File)
 	}
 	return flow, nil
+}
+
+// complain notes what is wrong with a script or its files.
+func (i *inspection) complain(problems *diag.Problems) {
+	for _, problem := range problems.List {
+		at := diag.Problem{File: problem.File, Line: problem.Line, Column: problem.Column, Message: problem.Message}
+		i.found = append(i.found, BackendFinding{Severity: FindingBad, Message: at.String(), Fix: problem.Fix})
+	}
 }
 
 // inspect looks at one backend.
 func (i *inspection) inspect(ctx context.Context, spec workflow.BackendSpec) {
 	about := BackendFinding{Backend: spec.Label, Plugin: spec.Name}
 	before, loose := len(i.backends.list), len(i.backends.loose)
-	if err := i.plugins.openOne(ctx, i.flow, spec, i.backends); err != nil || len(i.backends.list) == before {
+	if err := i.plugins.openOne(ctx, i.flow, spec, i.backends); err != nil {
 		i.note(about, sdk.Finding{Severity: sdk.Bad, Code: sdk.AsError(err, "").Code, Message: strings.TrimPrefix(err.Error(), fmt.Sprintf("backend %q: ", spec.Label))})
 		return
 	}
@@ -143,10 +150,7 @@ func (i *inspection) tryScript(ctx context.Context) {
 	var problems *diag.Problems
 	switch {
 	case errors.As(err, &problems):
-		for _, problem := range problems.List {
-			at := diag.Problem{File: problem.File, Line: problem.Line, Column: problem.Column, Message: problem.Message}
-			i.found = append(i.found, BackendFinding{Severity: FindingBad, Message: at.String(), Fix: problem.Fix})
-		}
+		i.complain(problems)
 		return
 	case err != nil:
 		i.found = append(i.found, BackendFinding{Severity: FindingBad, Message: err.Error()})

@@ -129,8 +129,13 @@ func (p plugins) slog() *slog.Logger {
 func (p plugins) values(spec workflow.BackendSpec, description sdk.Description) map[string]any {
 	values := maps.Clone(spec.Values)
 	for _, field := range description.Config {
-		if path, ok := values[field.Name].(string); ok && field.Type == sdk.Path && path != "" {
+		path, ok := values[field.Name].(string)
+		switch {
+		case !ok || field.Type != sdk.Path || path == "":
+		case field.Name == define.Setting:
 			values[field.Name] = p.place.definition(path)
+		default:
+			values[field.Name] = p.place.absolute(path)
 		}
 	}
 	return values
@@ -162,7 +167,14 @@ const maxSecretFile = 64 << 10
 
 // secretFile reads a file with one secret in it.
 func (p plugins) secretFile(ctx context.Context, name string) (secret.Value, error) {
-	text, err := bounded.ReadFile(ctx, p.place.absolute(name), maxSecretFile)
+	return SecretFile(ctx, p.place.absolute(name), name)
+}
+
+// SecretFile reads a file that has one secret in it, as secret.file of a script does:
+// without UTF-8's byte order mark and without one line end. name is what its errors call
+// the file.
+func SecretFile(ctx context.Context, path, name string) (secret.Value, error) {
+	text, err := bounded.ReadFile(ctx, path, maxSecretFile)
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("file %s: %w", name, reasonOf(err))
 	}

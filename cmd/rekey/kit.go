@@ -91,7 +91,7 @@ func started(program string, file *targetfile.File) (path string, args []string,
 		file.Config = map[string]any{}
 	}
 	file.Config[define.Setting] = program
-	return path, []string{"serve-backend", name, program}, err
+	return path, []string{serveBackend, name, program}, err
 }
 
 // definitionSuffix is what the names of definitions end in.

@@ -21,7 +21,7 @@ type pluginCmd struct {
 	Remove  pluginRemoveCmd  `cmd:"" help:"Remove a plugin, and its entry in the lock file."`
 	Test    pluginTestCmd    `cmd:"" help:"Hold a plugin to the contract: one line a promise; exit status 3 if one is broken."`
 	Sign    pluginSignCmd    `cmd:"" help:"Sign the programs of a plugin, as its author."`
-	Call    pluginCallCmd    `cmd:"" help:"Make one call by hand, and show what comes of it; exit status 3 if it is refused, 5 if unknown."`
+	Call    pluginCallCmd    `cmd:"" help:"Make one call by hand, and show what comes of it; exit status 3 if it is refused or a value rejected, 5 if unknown."`
 }
 
 // locked is the flag of commands that use a lock file.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,7 +26,7 @@ type pluginCallCmd struct {
 	Program    string `arg:"" name:"PATH" help:"The plugin's program, in any language." type:"path"`
 	Verb       string `arg:"" name:"VERB" help:"set, change, verify, find, policy, unlock, revoke, handover; list and check need no account."`
 	Account    string `arg:"" optional:"" name:"ACCOUNT" help:"Of list, the filter."`
-	Config     string `required:"" help:"The settings, in JSON: {\"config\": {…}, \"secrets\": {…}}; a target file does." type:"path" placeholder:"FILE"`
+	Config     string `required:"" help:"The settings, in JSON: {\"config\": {…}, \"secrets\": {…}}; a target file does that needs neither start nor {dir}." type:"path" placeholder:"FILE"`
 	ValueStdin bool   `help:"Read the value from standard input, one line; of a change two, the present one first."`
 	Kind       string `help:"Which credential of the account." placeholder:"KIND"`
 	Trace      bool   `help:"Show each message to and from the plugin, without secrets, and its log."`
@@ -50,14 +49,13 @@ func (c *pluginCallCmd) Run(app *app) error {
 	}
 	answer, err := workbench.Call(ctx, request, options)
 	var started *launch.StartError
-	var settings *sdk.Error
 	switch {
 	case errors.As(err, &started):
 		for _, line := range started.Stderr {
 			fmt.Fprintln(app.process.stderr, line)
 		}
 		return &host.UsageError{Message: err.Error()}
-	case errors.As(err, &settings), err != nil:
+	case err != nil:
 		return &host.UsageError{Message: err.Error(), Fix: "see " + c.Config}
 	}
 	return c.tell(app, answer)
@@ -108,7 +106,6 @@ func (c *pluginCallCmd) request(app *app) (workbench.Request, error) {
 // values reads as many as the verb takes.
 func (c *pluginCallCmd) values(app *app, request *workbench.Request) error {
 	count := workbench.Wants(c.Verb)
-	var list []secret.Value
 	switch {
 	case !slices.Contains(workbench.Verbs(), c.Verb):
 		return &host.UsageError{Message: request.Sound().Error()}
@@ -117,24 +114,9 @@ func (c *pluginCallCmd) values(app *app, request *workbench.Request) error {
 	case count > 0 && !c.ValueStdin && !app.interactive():
 		return &host.UsageError{Message: c.Verb + " needs a value, and there is no terminal to ask for it", Fix: "give --value-stdin"}
 	}
-	input := bufio.NewReader(io.LimitReader(app.process.stdin, maxValue))
-	for i := range count {
-		var value secret.Value
-		var err error
-		if c.ValueStdin {
-			var line string
-			line, err = input.ReadString('\n')
-			if errors.Is(err, io.EOF) && line != "" {
-				err = nil
-			}
-			value = secret.New(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"))
-		} else {
-			value, err = app.prompt(context.Background(), []string{"Value", "Present value"}[count-1-i])
-		}
-		if err != nil {
-			return &host.UsageError{Message: fmt.Sprintf("%s needs %s on standard input", c.Verb, counted(int64(count), "line"))}
-		}
-		list = append(list, value)
+	list, err := c.given(app, count)
+	if err != nil {
+		return err
 	}
 	if count > 0 {
 		request.Value, request.Old = list[count-1], list[0]
@@ -145,7 +127,38 @@ func (c *pluginCallCmd) values(app *app, request *workbench.Request) error {
 	return nil
 }
 
-// referred resolves env:NAME and file:PATH.
+// given reads so many values, of a terminal or as the lines of standard input: those
+// and no other.
+func (c *pluginCallCmd) given(app *app, count int) ([]secret.Value, error) {
+	var list []secret.Value
+	if !c.ValueStdin {
+		for i := range count {
+			value, err := app.prompt(context.Background(), []string{"Value", "Present value"}[count-1-i])
+			if err != nil {
+				return nil, &host.UsageError{Message: fmt.Sprintf("%s needs %s", c.Verb, counted(int64(count), "value"))}
+			}
+			list = append(list, value)
+		}
+		return list, nil
+	}
+	if count == 0 {
+		return nil, nil
+	}
+	text, err := io.ReadAll(io.LimitReader(app.process.stdin, maxValue+1))
+	if err == nil && len(text) > maxValue {
+		return nil, &host.UsageError{Message: fmt.Sprintf("standard input has more than %d bytes", maxValue), Fix: "give the value alone"}
+	}
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	if err != nil || len(text) == 0 || len(lines) != count {
+		return nil, &host.UsageError{Message: fmt.Sprintf("%s needs %s on standard input", c.Verb, counted(int64(count), "line"))}
+	}
+	for _, line := range lines {
+		list = append(list, secret.New(strings.TrimSuffix(line, "\r")))
+	}
+	return list, nil
+}
+
+// referred resolves env:NAME and file:PATH, the latter as secret.file of a script does.
 func referred(app *app, dir, reference string) (string, error) {
 	kind, name, _ := strings.Cut(reference, ":")
 	switch kind {
@@ -155,11 +168,15 @@ func referred(app *app, dir, reference string) (string, error) {
 		}
 		return "", fmt.Errorf("%s is not set", name)
 	case "file":
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(dir, name)
+		path := name
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
 		}
-		text, err := os.ReadFile(name)
-		return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), err
+		value, err := host.SecretFile(context.Background(), path, name)
+		if err != nil {
+			return "", err
+		}
+		return value.Reveal(), nil
 	}
 	return "", errors.New("want env:NAME or file:PATH")
 }
@@ -172,9 +189,9 @@ func (c *pluginCallCmd) tell(app *app, answer workbench.Answer) error {
 		c.print(app, answer)
 	}
 	switch {
-	case answer.Outcome == sdk.Unknown.String():
+	case answer.Outcome == sdk.Unknown.String(), answer.Verdict == sdk.CannotTell.String():
 		return errExit(host.ExitUnknown)
-	case answer.Code != "", answer.Ready != nil && !*answer.Ready:
+	case answer.Code != "", answer.Verdict == sdk.Rejected.String(), answer.Verdict == sdk.Blocked.String(), answer.Ready != nil && !*answer.Ready:
 		return errExit(host.ExitFailures)
 	}
 	return nil

@@ -47,7 +47,7 @@ func TestOneCallByHand(t *testing.T) {
 	}{
 		{0, byHand + "\n", "applied\n  ref: r1", []string{"set", "ann", "--value-stdin"}},
 		{0, byHand + "\n", "accepted\n", []string{"verify", "ann", "--value-stdin"}},
-		{0, "another-1\n", "rejected\n", []string{"verify", "ann", "--value-stdin"}},
+		{3, "another-1\n", "rejected\n", []string{"verify", "ann", "--value-stdin"}},
 		{0, byHand + "\nN3w-horse-battery", "applied\n", []string{"change", "ann", "--value-stdin"}},
 		{3, "wrong-wrong\nN3w-horse-battery", "refused WrongCurrentPassword: ", []string{"change", "ann", "--value-stdin"}},
 		{3, "Short1", `refused PolicyViolation: [secret] is too short` + "\n" + `  rules: [{"limit":8,"rule":"min_length"}]`, []string{"set", "ann", "--value-stdin"}},
@@ -61,6 +61,9 @@ func TestOneCallByHand(t *testing.T) {
 		{0, "", "  ready: true", []string{"check"}},
 		{2, "", "needs an account", []string{"find"}},
 		{2, "", "there is no terminal to ask for it; give --value-stdin", []string{"set", "ann"}},
+		{2, byHand + "\nanother-1\n", "set needs 1 line on standard input", []string{"set", "ann", "--value-stdin"}},
+		{2, "", "set needs 1 line on standard input", []string{"set", "ann", "--value-stdin"}},
+		{2, strings.Repeat("x", 1<<20+1), "standard input has more than 1048576 bytes; give the value alone", []string{"set", "ann", "--value-stdin"}},
 		{2, byHand, "check takes no value", []string{"check", "--value-stdin"}},
 		{2, "", `"drop" is no verb; use one of set, change`, []string{"drop", "ann"}},
 		{2, byHand, `"foo" is no verb; use one of set, change`, []string{"foo", "ann", "--value-stdin"}},
