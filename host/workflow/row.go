@@ -2,7 +2,6 @@ package workflow
 
 import (
 	"fmt"
-	"time"
 
 	"go.starlark.net/starlark"
 
@@ -30,37 +29,30 @@ func (r *rowValue) AttrNames() []string   { return r.table.Members("r") }
 
 // Attr returns what the table lists.
 func (r *rowValue) Attr(name string) (starlark.Value, error) {
-	switch name {
-	case "user":
+	if name == "user" {
 		return &r.user, nil
-	case "status":
-		return starlark.String(r.r.Status), nil
-	case "code":
-		return starlark.String(r.r.Code), nil
-	case "native":
-		return starlark.String(r.r.Native), nil
-	case "message":
-		return starlark.String(r.r.Message), nil
-	case "wave":
-		return starlark.String(r.r.Wave), nil
-	case "attempts":
-		return starlark.MakeInt(r.r.Attempts), nil
-	case "at":
-		if r.r.At.IsZero() {
-			return starlark.None, nil
-		}
-		return starlark.String(r.r.At.UTC().Format(time.RFC3339)), nil
+	}
+	if value, has := memberOf(r.r, name); has {
+		return memberValue(value), nil
 	}
 	return r.passwords(name)
 }
 
+// memberValue is a member of a row as scripts have it.
+func memberValue(value any) starlark.Value {
+	switch value := value.(type) {
+	case string:
+		return starlark.String(value)
+	case int64:
+		return starlark.MakeInt64(value)
+	case secret.Value:
+		return &secretValue{journal.Given(value)}
+	}
+	return starlark.None
+}
+
 func (r *rowValue) passwords(name string) (starlark.Value, error) {
 	switch name {
-	case "password":
-		if r.r.Password == nil {
-			return starlark.None, nil
-		}
-		return secretOrNone(*r.r.Password), nil
 	case "passwords":
 		made := &namedValues{what: "passwords", absent: starlark.None, values: map[string]starlark.Value{}}
 		for _, named := range r.r.Values {
