@@ -4,10 +4,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"hash/maphash"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -101,7 +99,7 @@ func (s *Store) open(label string) *accounts {
 // concurrent operations seldom wait for each other.
 type accounts struct {
 	key     [32]byte // of the digests
-	prefix  string   // of the stamps: two processes never give the same
+	first   uint64   // the stamp of version 0, at random: two processes do not give the same
 	version atomic.Uint64
 	seedOf  maphash.Seed
 	shards  [shards]shard
@@ -124,10 +122,10 @@ func (s *shard) put(name string, account *account) {
 
 func newAccounts() *accounts {
 	made := &accounts{seedOf: maphash.MakeSeed()}
-	var p [4]byte
+	var first [8]byte
 	_, _ = rand.Read(made.key[:]) // never fails: it ends the process instead
-	_, _ = rand.Read(p[:])
-	made.prefix = hex.EncodeToString(p[:]) + "-"
+	_, _ = rand.Read(first[:])
+	made.first = binary.LittleEndian.Uint64(first[:])
 	for i := range made.shards {
 		made.shards[i].m = make(map[string]*account)
 	}
@@ -196,12 +194,22 @@ func (t *accounts) mark(id string) uint64 {
 	return max(1, maphash.String(t.seedOf, id))
 }
 
+// stamp tells the versions of a credential apart, in seven characters: a text in
+// which no piece of a secret has room is passed on unsearched, at both ends.
 func (t *accounts) stamp(credential *credential) string {
-	if credential == nil || credential.version == 0 {
-		return t.prefix + "0"
+	number := t.first
+	if credential != nil {
+		number += credential.version
 	}
-	return t.prefix + strconv.FormatUint(credential.version, 10)
+	var text [7]byte
+	for i := range text {
+		text[i] = stampDigits[number%64]
+		number /= 64
+	}
+	return string(text[:])
 }
+
+const stampDigits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
 
 // account is one principal. Its shard's mutex guards it. There may be millions,
 // so it holds no more than each of them needs: see TestBytesOfAnAccount.
