@@ -186,6 +186,9 @@ class Operation {
 const redactor = {
   kept: [],
   lately: [],
+  keep(...secrets) {
+    for (const secret of secrets) if (!secret.empty && !this.kept.some((known) => known.bytes().equals(secret.bytes()))) this.kept.push(secret);
+  },
   note(...values) {
     this.lately.push(...values.filter((v) => v && !v.empty));
     if (this.lately.length > 64) this.lately.splice(0, this.lately.length - 64);
@@ -499,9 +502,9 @@ class Service {
 
   Configure(request) {
     const d = this.description, config = { ...Object.fromEntries(d.config.map((f) => [f.name, null])), ...plainAll(request.values) };
-    for (const [name, value] of entries(request.secrets)) redactor.kept.push((config[name] = new Secret(value.value)));
+    for (const [name, value] of entries(request.secrets)) redactor.keep((config[name] = new Secret(value.value)));
     const hidden = { label: request.label, concurrency: Math.max(1, Number(request.concurrency)), timeout: milliseconds(request.timeout_ns) || 30000, handed: (request.handed || []).map((v) => new Secret(v.value)) };
-    redactor.kept.push(...hidden.handed);
+    redactor.keep(...hidden.handed);
     for (const f of d.config) if (f.required && config[f.name] === null) return { error: { code: "InvalidConfig", message: `${f.name} is required` } };
     let target;
     try {

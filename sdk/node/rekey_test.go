@@ -55,6 +55,13 @@ func TestWithoutItsPackagesItSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestASecretOfASettingIsKnownOnce(t *testing.T) {
+	folder := sdktest.Folder(t, "rekey.js", "testdata/inside.js")
+	if said, err := exec.CommandContext(t.Context(), "node", filepath.Join(folder, "inside.js")).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, said)
+	}
+}
+
 func TestMessagesAreThoseOfTheProto(t *testing.T) {
 	text, err := os.ReadFile("rekey.js")
 	if err != nil {

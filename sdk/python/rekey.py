@@ -234,6 +234,9 @@ class Redactor:
     def __init__(self):
         self.kept, self.lately = [], collections.deque(maxlen=64)
 
+    def keep(self, *secrets):
+        self.kept.extend(secret for secret in secrets if secret and all(secret.bytes() != known.bytes() for known in self.kept))
+
     def note(self, *values):
         self.lately.extend(value for value in values if value)
 
@@ -532,9 +535,11 @@ class Instance:
         while True:
             with self.more:
                 self.idle += 1
-                while not self.queue:
+                while not self.queue and not self.shut:
                     self.more.wait()
                 self.idle -= 1
+                if not self.queue:  # closed: a thread that waited on would keep the target and its secrets
+                    return
                 job = self.queue.popleft()
                 job.op.deadline = time.monotonic() + self.config.timeout
                 self.running[job] = job.op.deadline + GRACE
@@ -582,6 +587,7 @@ class Instance:
         with self.more:
             self.shut, reason = True, refusal("Cancelled", "the backend is being closed")
             waiting, self.queue = self.queue, collections.deque()
+            self.more.notify_all()
         for job in waiting:
             self.finish(job, reason)
         with self.more:
@@ -638,7 +644,7 @@ class Service:
 
     def Configure(self, request, context):
         config = Config(request, self.description)
-        redactor.kept += [v for v in [*config.values(), *config.handed] if isinstance(v, Secret)]
+        redactor.keep(*(v for v in [*config.values(), *config.handed] if isinstance(v, Secret)))
         for f in self.description.config:
             if f.required and config[f.name] is None:
                 return pb.ConfigureResponse(error=pb.Error(code="InvalidConfig", message="%s is required" % f.name))

@@ -28,6 +28,14 @@ func TestABackendWithFaults(t *testing.T) {
 	sdktest.Run(t, filepath.Join(sdktest.Folder(t, "rekey.py", "testdata/rekey-backend-faulty"), "rekey-backend-faulty"))
 }
 
+func TestNothingOfAClosedInstanceStays(t *testing.T) {
+	sdktest.Python(t)
+	folder := sdktest.Folder(t, "rekey.py", "testdata/inside.py")
+	if said, err := exec.CommandContext(t.Context(), "/usr/bin/python3", filepath.Join(folder, "inside.py")).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, said)
+	}
+}
+
 func TestMessagesAreThoseOfTheProto(t *testing.T) {
 	sdktest.Python(t)
 	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", "import base64, gzip, rekey; print(base64.b64encode(gzip.decompress(base64.b64decode(rekey.DESCRIPTOR))).decode())")
