@@ -2,14 +2,17 @@ package sdktest
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/internal/backendpb"
+	"github.com/rekey-host/rekey/sdk/rest"
 )
 
 // target answers by the path, and has a URL where nothing listens.
@@ -18,6 +21,10 @@ func target(t *testing.T) (there, away string) {
 	for path, status := range map[string]int{"/ok": 204, "/logon": 204, "/refused": 422, "/missing": 404, "/locked": 423} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 	}
+	mux.HandleFunc("/status/{status}", func(w http.ResponseWriter, r *http.Request) {
+		status, _ := strconv.Atoi(r.PathValue("status"))
+		w.WriteHeader(status)
+	})
 	mux.HandleFunc("/cut", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	server, gone := httptest.NewServer(mux), httptest.NewServer(mux)
 	gone.Close()
@@ -39,6 +46,7 @@ func slips(t *testing.T, client backendpb.BackendClient) {
 	t.Run("a later attempt says nothing of the first", asked.later)
 	t.Run("unlock and revoke are of no kind", asked.kindless)
 	t.Run("what one request did is not denied by the next", asked.requests)
+	t.Run("a status means what it means in Go", asked.statuses)
 }
 
 // asker asks an instance with one worker.
@@ -54,12 +62,18 @@ func within(t *testing.T) context.Context {
 // apply is what a set comes to, "refused PermissionDenied".
 func (a asker) apply(t *testing.T, operation *backendpb.Operation) string {
 	t.Helper()
+	return said(a.receipt(t, operation))
+}
+
+// receipt is the answer to a set.
+func (a asker) receipt(t *testing.T, operation *backendpb.Operation) *backendpb.Receipt {
+	t.Helper()
 	operation.Verb, operation.Value = "set", &backendpb.Secret{Value: []byte(value)}
 	response, err := a.client.Apply(within(t), &backendpb.ApplyRequest{Instance: "slips", Operation: operation})
 	if err != nil || strings.Contains(response.String(), "horse") {
 		t.Fatalf("%s: %s, %v", operation.GetAccount(), response, err)
 	}
-	return said(response.GetReceipt())
+	return response.GetReceipt()
 }
 
 func said(receipt *backendpb.Receipt) string {
@@ -162,5 +176,19 @@ func (a asker) requests(t *testing.T) {
 	}
 	if got := a.verify(t, "there POST /ok, there GET /missing").GetError().GetCode(); got != string(sdk.AccountNotFound) {
 		t.Errorf("a question changes nothing: %s", got)
+	}
+}
+
+// statuses holds the table of a program to that of Go, row by row.
+func (a asker) statuses(t *testing.T) {
+	for status := 300; status < 600; status++ {
+		if status == http.StatusLocked { // the programs accept it
+			continue
+		}
+		outcome, code := rest.Classify(status)
+		receipt := a.receipt(t, &backendpb.Operation{Account: fmt.Sprintf("there PUT /status/%d", status), Kind: "web", Attempt: 1})
+		if want := fmt.Sprintf("%s %s", outcome, code); said(receipt) != want {
+			t.Errorf("HTTP %d: %s, want %s", status, said(receipt), want)
+		}
 	}
 }
