@@ -81,7 +81,7 @@ yf8AV5JYlvYfAAA=
 const ACCEPTED = true, REJECTED = false, MUST_CHANGE = "must-change", BLOCKED = "blocked";
 const CHANGES = ["set", "change", "handover"], ASKED = ["reset", "unlock", "revoke"], QUESTIONS = ["find", "list", "policy", "verify", "check"];
 const [UNKNOWN, APPLIED, ALREADY, REFUSED] = [0, 1, 2, 3]; // Receipt.outcome
-const REMEMBERED = 10000, READ_AHEAD = 4096, GRACE = 500, END = 1500, MESSAGE = 1 << 20;
+const REMEMBERED = 10000, READ_AHEAD = 4096, GRACE = 500, END = 1500, MESSAGE = 1 << 20, LONGEST = 1 << 20;
 const VERDICTS = new Map([[undefined, 0], [null, 0], [true, 1], [MUST_CHANGE, 2], [false, 3], [BLOCKED, 4]]);
 const DEFINITE = ["InvalidOperation", "Unsupported"]; // the codes that tell of earlier attempts too
 const SEVERITIES = { info: 0, warning: 1, bad: 2 };
@@ -260,17 +260,27 @@ class HTTP {
       });
       request.on("response", (answer) => {
         const parts = [];
-        answer.on("data", (part) => parts.push(part));
-        answer.on("aborted", () => reject(new Lost("ConnectionLost", "the connection broke within the answer")));
-        answer.on("end", () => {
+        let size = 0;
+        const whole = () => {
           clearTimeout(timer);
-          const status = answer.statusCode, said = Buffer.concat(parts).toString();
-          const failure = Math.floor(status / 100) === 2 ? null : failed(status, Number(answer.headers["retry-after"]) || 0);
+          const status = answer.statusCode;
+          const failure = Math.floor(status / 100) === 2 ? null : failed(status, Math.max(0, Number(answer.headers["retry-after"]) || 0));
           if (failure && !accept.includes(status)) return refuse(failure);
           if (failure && failure.outcome === REFUSED) op.took(-own);
           if (accept.includes(status)) return resolve(status);
+          if (size > LONGEST) return reject(new Lost("TargetError", "the answer is too long"));
+          const said = Buffer.concat(parts).toString();
           try { resolve(said ? JSON.parse(said) : null); } catch { reject(new Lost("TargetError", "the answer is not JSON")); }
+        };
+        answer.on("data", (part) => {
+          if (size > LONGEST) return; // more of what is destroyed
+          size += part.length;
+          if (size <= LONGEST) return void parts.push(part);
+          whole(); // the status says enough, unless it is a success
+          request.destroy();
         });
+        answer.on("aborted", () => reject(new Lost("ConnectionLost", "the connection broke within the answer")));
+        answer.on("end", whole);
       });
       request.end(text);
     });

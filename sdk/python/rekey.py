@@ -98,7 +98,7 @@ yf8AV5JYlvYfAAA=
 quote = lambda text: urllib.parse.quote(text, safe="")  # of a name in a URL
 ACCEPTED, MUST_CHANGE, REJECTED, BLOCKED = True, "must-change", False, "blocked"
 CHANGES, ASKED, QUESTIONS = ("set", "change", "handover"), ("reset", "unlock", "revoke"), ("find", "list", "policy", "verify", "check")
-REMEMBERED, READ_AHEAD, GRACE, END = 10000, 4096, 0.5, 1.5
+REMEMBERED, READ_AHEAD, GRACE, END, LONGEST = 10000, 4096, 0.5, 1.5, 1 << 20
 
 
 def messages():
@@ -324,20 +324,22 @@ class HTTP:
             op._took += own
             connection.request(method, self.url.path.rstrip("/") + path, None if body is None else json.dumps(body).encode(), headers)
             answer = connection.getresponse()
-            status, text, wait = answer.status, answer.read(1 << 20), answer.getheader("Retry-After", "")
+            status, text, wait = answer.status, answer.read(LONGEST + 1), answer.getheader("Retry-After", "")
         except TimeoutError:
             raise Lost("Timeout", "no answer in time") from None
         except (OSError, http.client.HTTPException) as e:
             raise Lost("ConnectionLost", "the connection broke after the request was sent: %s" % type(e).__name__) from None
         finally:
             connection.close()
-        failure = None if status // 100 == 2 else failed(status, float(wait) if wait.isdigit() else 0)
+        failure = None if status // 100 == 2 else failed(status, float(wait) if wait.isdecimal() else 0)
         if failure and failure.outcome == REFUSED:
             op._took -= own
         if status in accept:
             return status
         if failure:
             raise op.of(failure)
+        if len(text) > LONGEST:
+            raise Lost("TargetError", "the answer is too long")
         try:
             return json.loads(text) if text else None
         except ValueError:

@@ -23,13 +23,32 @@ func target(t *testing.T) (there, away string) {
 	}
 	mux.HandleFunc("/status/{status}", func(w http.ResponseWriter, r *http.Request) {
 		status, _ := strconv.Atoi(r.PathValue("status"))
+		w.Header().Set("Retry-After", []string{"-5", "\xb2", "soon"}[status%3])
 		w.WriteHeader(status)
 	})
+	mux.HandleFunc("/long/{status}", long(t))
 	mux.HandleFunc("/cut", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	server, gone := httptest.NewServer(mux), httptest.NewServer(mux)
 	gone.Close()
 	t.Cleanup(server.Close)
 	return server.URL, gone.URL
+}
+
+// long answers with JSON that goes on after what a program reads of it, and
+// fails if all of it is taken.
+func long(t *testing.T) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		status, _ := strconv.Atoi(r.PathValue("status"))
+		w.WriteHeader(status)
+		blanks := []byte(strings.Repeat(" ", 1<<20))
+		_, err := w.Write([]byte("7"))
+		for i := 0; i < 64 && err == nil; i++ {
+			_, err = w.Write(blanks)
+		}
+		if err == nil {
+			t.Errorf("%s: an answer of 64 MiB was taken whole", r.URL.Path)
+		}
+	}
 }
 
 // slips holds a program to an honest answer where its author erred, with one worker.
@@ -47,6 +66,7 @@ func slips(t *testing.T, client backendpb.BackendClient) {
 	t.Run("unlock and revoke are of no kind", asked.kindless)
 	t.Run("what one request did is not denied by the next", asked.requests)
 	t.Run("a status means what it means in Go", asked.statuses)
+	t.Run("an answer is read up to a bound", asked.bounded)
 }
 
 // asker asks an instance with one worker.
@@ -189,6 +209,24 @@ func (a asker) statuses(t *testing.T) {
 		receipt := a.receipt(t, &backendpb.Operation{Account: fmt.Sprintf("there PUT /status/%d", status), Kind: "web", Attempt: 1})
 		if want := fmt.Sprintf("%s %s", outcome, code); said(receipt) != want {
 			t.Errorf("HTTP %d: %s, want %s", status, said(receipt), want)
+		}
+		if wait := receipt.GetError().GetRetryAfterNs(); wait != 0 {
+			t.Errorf("HTTP %d asks for a wait that is none, and the receipt for one of %v", status, time.Duration(wait))
+		}
+	}
+}
+
+// bounded sends answers that are longer than a program reads.
+func (a asker) bounded(t *testing.T) {
+	for account, want := range map[string]string{
+		"there PUT /long/200": "unknown TargetError the answer is too long",
+		"there PUT /long/422": "refused InvalidOperation HTTP 422",
+		"there PUT /long/423": "applied ",
+		"there PUT /long/500": "unknown TargetError HTTP 500",
+	} {
+		receipt := a.receipt(t, &backendpb.Operation{Account: account, Kind: "web", Attempt: 1})
+		if got := said(receipt) + " " + receipt.GetError().GetMessage(); got != want {
+			t.Errorf("%s: %s, want %s", account, got, want)
 		}
 	}
 }
