@@ -32,7 +32,8 @@
    What the description does not declare never reaches the class: verbs, kinds, hash
    formats, options, empty accounts and values, must_change. Operations are remembered by
    their ids, late ones answered without waiting, values scrubbed from every text and from
-   standard error. log.info("…", { account }) logs. Whole numbers beyond 2^53 are BigInts. */
+   standard error; of a list's attributes rekey scrubs those that are no secrets.
+   log.info("…", { account }) logs. Whole numbers beyond 2^53 are BigInts. */
 
 const crypto = require("node:crypto");
 const fs = require("node:fs");
@@ -92,11 +93,15 @@ const ns = (ms) => BigInt(Math.round(ms * 1e6)).toString();
 const milliseconds = (text) => Number(BigInt(text || 0) / 1000n) / 1000;
 const number = (text) => (Number.isSafeInteger(Number(text)) ? Number(text) : BigInt(text));
 const lower = (text) => Array.from(text, (c) => (c.toLowerCase().length === c.length ? c.toLowerCase() : c)).join("");
+const NAMING = 8; // characters of a piece of a secret in what names something
+const WORDS = new Set(); // pieces that tell nothing
+for (const word of "administrator passwords username accounts directory operation organization organisation credentials certificate".split(" "))
+  for (let i = 0; i + NAMING <= word.length; i++) WORDS.add(word.slice(i, i + NAMING));
 
 /** A value that nothing prints by accident. */
 class Secret {
   #value;
-  #pieces;
+  #pieces = {};
   constructor(value) { this.#value = Buffer.from(value); }
   bytes() { return this.#value; }
   /** The value as a string. A target that wants bytes takes bytes(). */
@@ -111,18 +116,20 @@ class Secret {
   toString() { return "<secret>"; }
   toJSON() { return "<secret>"; }
   [util.inspect.custom]() { return "<secret>"; }
-  /** The pieces of six characters of all forms in which it may be met. */
-  pieces() {
-    if (this.#pieces) return this.#pieces;
-    const raw = this.#value, text = raw.toString(), size = Math.min(6, text.length), found = new Set();
+  /** The pieces of so many characters of all forms in which it may be met. In what names
+      something it is not met in hex, which identifiers are, and no shorter one is. */
+  pieces(most = 6) {
+    if (this.#pieces[most]) return this.#pieces[most];
+    const raw = this.#value, text = raw.toString(), naming = most === NAMING, size = naming ? most : Math.min(most, text.length), found = new Set();
     const forms = [text, quote(text), encodeURIComponent(text), encodeURIComponent(text).replace(/%20/g, "+"), JSON.stringify(text).slice(1, -1),
-      util.inspect(text).slice(1, -1), raw.toString("hex"), [...text].join("\0")];
+      util.inspect(text).slice(1, -1), ...(naming ? [] : [raw.toString("hex"), [...text].join("\0")])];
     for (const [skip, from] of [[0, 0], [1, 2], [2, 3]]) { // Base64 of something longer begins at any of three places
       const whole = Buffer.concat([Buffer.alloc(skip), raw]).toString("base64").replace(/=+$/, "").slice(from);
       forms.push(whole, whole.replaceAll("+", "-").replaceAll("/", "_"));
     }
-    for (const form of raw.length < 4 ? [] : forms.map(lower)) for (let i = 0; i + size <= form.length; i++) found.add(form.slice(i, i + size));
-    return (this.#pieces = { size, found });
+    for (const form of raw.length < 4 || text.length < size ? [] : forms.map(lower)) for (let i = 0; i + size <= form.length; i++) found.add(form.slice(i, i + size));
+    for (const word of WORDS) found.delete(word);
+    return (this.#pieces[most] = { size, found });
   }
 }
 
@@ -186,27 +193,40 @@ class Operation {
 const redactor = {
   kept: [],
   lately: [],
+  naming: null, // the pieces of all, until another comes
   keep(...secrets) {
+    this.naming = null;
     for (const secret of secrets) if (!secret.empty && !this.kept.some((known) => known.bytes().equals(secret.bytes()))) this.kept.push(secret);
   },
   note(...values) {
+    if (!values.some((v) => v && !v.empty)) return;
+    this.naming = null;
     this.lately.push(...values.filter((v) => v && !v.empty));
     if (this.lately.length > 64) this.lately.splice(0, this.lately.length - 64);
   },
-  scrub(text, ...more) {
-    if (!text) return "";
-    const letters = Array.from(String(text)), low = letters.map(lower), hidden = new Set();
-    for (const secret of [...this.kept, ...(more.length ? more : this.lately)]) {
-      const { size, found } = secret.pieces();
-      for (let i = 0; found.size && i < low.length; i++) {
-        let piece = "", n = i;
-        while (piece.length < size && n < low.length) piece += low[n++];
-        if (found.has(piece)) for (let k = i; k < n; k++) hidden.add(k);
-      }
-    }
-    return letters.map((c, i) => (!hidden.has(i) ? c : hidden.has(i - 1) ? "" : "[secret]")).join("");
+  scrub(text, ...more) { return cut(text, [...this.kept, ...(more.length ? more : this.lately)].map((secret) => secret.pieces())); },
+  /** Scrubs what names something: pieces have more characters, so that it is not another
+      name by accident, and where the name that was asked for stands, it stays. */
+  name(text, asked = "") {
+    this.naming ||= new Set([...this.kept, ...this.lately].flatMap((secret) => [...secret.pieces(NAMING).found])); // a list has many names
+    return cut(text, [{ size: NAMING, found: this.naming }], asked);
   },
 };
+
+/** The text without the pieces of secrets, but for those within the name that was asked for. */
+function cut(text, secrets, asked = "") {
+  if (!text) return "";
+  const letters = Array.from(String(text)), low = letters.map(lower), hidden = new Set(), name = Array.from(asked, lower);
+  const stays = name.length ? low.map((_, at) => at).filter((at) => name.every((c, i) => c === low[at + i])) : [];
+  for (const { size, found } of secrets) {
+    for (let i = 0; found.size && i < low.length; i++) {
+      let piece = "", n = i;
+      while (piece.length < size && n < low.length) piece += low[n++];
+      if (found.has(piece) && !stays.some((at) => at <= i && n <= at + name.length)) for (let k = i; k < n; k++) hidden.add(k);
+    }
+  }
+  return letters.map((c, i) => (!hidden.has(i) ? c : hidden.has(i - 1) ? "" : "[secret]")).join("");
+}
 
 const write = process.stderr.write.bind(process.stderr);
 const logLine = (level, message, keys = {}) => {
@@ -592,8 +612,8 @@ class Service {
     const instance = this.of(request.instance), receipt = await instance.ask(new Operation(verb, instance.config.timeout, request), gone);
     return receipt.outcome === APPLIED ? answer(receipt.got) : { error: receipt.error };
   }
-  Find(request, gone) { return this.question("find", request, gone, (got) => ({ account: accountOf({ account: request.account, ...got }) })); }
-  Policy(request, gone) { return this.question("policy", request, gone, (policy) => ({ policy })); }
+  Find(request, gone) { return this.question("find", request, gone, (got) => ({ account: accountFound({ account: request.account, ...got }, request.account) })); }
+  Policy(request, gone) { return this.question("policy", request, gone, (policy) => ({ policy: policyOf(policy) })); }
   Verify(request, gone) { return this.question("verify", request, gone, (got) => ({ verdict: verdict(got) })); }
 
   Check(request) {
@@ -603,7 +623,7 @@ class Service {
       op.begin();
       const receipt = await instance.receipt(op);
       const findings = receipt.outcome === APPLIED ? receipt.got || [] : [{ ...receipt.error, severity: "bad" }];
-      return { findings: findings.map((f) => ({ code: f.code, message: redactor.scrub(f.message), fix: f.fix, severity: SEVERITIES[f.severity || "bad"] })) };
+      return { findings: findings.map((f) => ({ code: f.code, message: redactor.scrub(f.message), fix: redactor.scrub(f.fix), severity: SEVERITIES[f.severity || "bad"] })) };
     });
   }
 
@@ -644,11 +664,29 @@ function statusOf(e) {
   return { code: 13, details: nameOf(e) };
 }
 
-/** An account as the wire has it. */
-function accountOf({ changed_at = 0, attributes = {}, ...found }) {
+/** An account as the wire has it. Which attributes of a list are secrets themselves rekey
+    knows: it scrubs the others. */
+function accountOf({ changed_at = 0, attributes = {}, ...found }, asked = "") {
   const lists = mapOf(Object.entries(attributes).filter(([, v]) => Array.isArray(v)).map(([k, items]) => [k, { items }]));
   const texts = mapOf(Object.entries(attributes).map(([k, v]) => [k, Array.isArray(v) ? v.join(",") : String(v)]));
+  for (const key of ["account", "id", "login", "name", "mail", "stamp"]) if (found[key]) found[key] = redactor.name(found[key], asked);
+  if (found.kinds) found.kinds = found.kinds.map((kind) => redactor.name(kind));
   return { ...found, changed_at_unix_ns: ns(changed_at instanceof Date ? changed_at.getTime() : changed_at * 1000), attributes: texts, lists };
+}
+
+/** An account of a find, its attributes scrubbed. */
+function accountFound({ attributes = {}, ...found }, asked) {
+  const clean = (text) => redactor.name(String(text), asked);
+  const scrubbed = Object.entries(attributes).map(([k, v]) => [clean(k), Array.isArray(v) ? v.map(clean) : clean(v)]);
+  return accountOf({ ...found, attributes: Object.fromEntries(scrubbed) }, asked);
+}
+
+/** The rules as the wire has them. Characters that look like a secret are sorted: they
+    mean the same. */
+function policyOf({ note, forbid_words, ...rules }) {
+  for (const key of ["alphabet", "allowed_symbols", "forbid", "forbid_first"])
+    if (rules[key] && redactor.name(rules[key]) !== rules[key]) rules[key] = [...new Set(rules[key])].sort().join("");
+  return { ...rules, note: redactor.scrub(note), forbid_words: (forbid_words || []).map((word) => redactor.name(word)) };
 }
 
 /** Makes a key and a self-signed certificate of this one process. */

@@ -34,7 +34,8 @@ request; it raises Refused when none are left, or Lost after op.sent().
 What the description does not declare never reaches the class: verbs, kinds,
 hash formats, options, empty accounts and values, must_change. Operations are
 remembered by their ids, late ones answered without waiting, values scrubbed from
-every text and from standard error. log.info("…", account=…) logs.
+every text and from standard error; of a list's attributes rekey scrubs those that
+are no secrets. log.info("…", account=…) logs.
 """
 
 import base64
@@ -99,6 +100,9 @@ quote = lambda text: urllib.parse.quote(text, safe="")  # of a name in a URL
 ACCEPTED, MUST_CHANGE, REJECTED, BLOCKED = True, "must-change", False, "blocked"
 CHANGES, ASKED, QUESTIONS = ("set", "change", "handover"), ("reset", "unlock", "revoke"), ("find", "list", "policy", "verify", "check")
 REMEMBERED, READ_AHEAD, GRACE, END, LONGEST = 10000, 4096, 0.5, 1.5, 1 << 20
+NAMING = 8  # characters of a piece of a secret in what names something
+WORDS = "administrator passwords username accounts directory operation organization organisation credentials certificate".split()
+WORDS = frozenset(word[i:i + NAMING] for word in WORDS for i in range(len(word) - NAMING + 1))  # what tells nothing
 
 
 def messages():
@@ -120,7 +124,7 @@ class Secret:
     __slots__ = ("_value", "_forms")
 
     def __init__(self, value):
-        self._value, self._forms = value.encode() if isinstance(value, str) else bytes(value), None
+        self._value, self._forms = value.encode() if isinstance(value, str) else bytes(value), {}
 
     def bytes(self):
         return self._value
@@ -138,19 +142,21 @@ class Secret:
     def __repr__(self):
         return "<secret>"
 
-    def pieces(self):
-        """The pieces of six characters of all forms in which it may be met."""
-        if self._forms is None and len(self._value) < 4:
-            self._forms = 0, frozenset()
-        if self._forms is None:
-            text, raw = self._value.decode("utf-8", "replace"), self._value
-            forms = [text, quote(text), urllib.parse.quote_plus(text), json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1], raw.hex(), "\0".join(text)]
+    def pieces(self, size=6):
+        """The pieces of so many characters of all forms in which it may be met. In what
+        names something it is not met in hex, which identifiers are, and no shorter one is."""
+        if size not in self._forms:
+            text, raw, naming = self._value.decode("utf-8", "replace"), self._value, size == NAMING
+            forms = [text, quote(text), urllib.parse.quote_plus(text), json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]]
             for skip in range(3):  # Base64 of something longer begins at any of three places
                 whole = base64.b64encode(b"\0" * skip + raw).decode().rstrip("=")[(0, 2, 3)[skip]:]
                 forms += [whole, whole.replace("+", "-").replace("/", "_")]
-            size = min(6, len(text))
-            self._forms = size, frozenset(form[i:i + size] for form in map(lower, forms) for i in range(len(form) - size + 1))
-        return self._forms
+            forms += [] if naming else [raw.hex(), "\0".join(text)]
+            count = size if naming else min(size, len(text))
+            if len(raw) < 4 or len(text) < count:
+                forms = []
+            self._forms[size] = count, frozenset(form[i:i + count] for form in map(lower, forms) for i in range(len(form) - count + 1)) - WORDS
+        return self._forms[size]
 
 
 class Failure(Exception):
@@ -232,24 +238,41 @@ class Redactor:
     """Knows the settings' secrets for good, and the values that went through lately."""
 
     def __init__(self):
-        self.kept, self.lately = [], collections.deque(maxlen=64)
+        self.kept, self.lately, self.state, self.naming = [], collections.deque(maxlen=64), None, (None, frozenset())
 
     def keep(self, *secrets):
         self.kept.extend(secret for secret in secrets if secret and all(secret.bytes() != known.bytes() for known in self.kept))
+        self.state = object()
 
     def note(self, *values):
-        self.lately.extend(value for value in values if value)
+        values = [value for value in values if value]
+        if values:
+            self.lately.extend(values)
+            self.state = object()
 
     def scrub(self, text, *more):
-        low, hidden = lower(text), set()
-        for secret in [*self.kept, *(more or self.lately)]:
-            size, pieces = secret.pieces() if secret else (0, ())
-            for i in range(len(low) - size + 1 if size else 0):
-                if low[i:i + size] in pieces:
-                    hidden.update(range(i, i + size))
-        if not hidden:
-            return text
-        return "".join("" if i in hidden and i - 1 in hidden else "[secret]" if i in hidden else letter for i, letter in enumerate(text))
+        return cut(text, [secret.pieces() for secret in [*self.kept, *(more or self.lately)] if secret])
+
+    def name(self, text, asked=""):
+        """Scrubs what names something: pieces have more characters, so that it is not
+        another name by accident, and where the name that was asked for stands, it stays."""
+        state, naming = self.state, self.naming
+        if naming[0] is not state:  # a list has many names
+            naming = self.naming = state, frozenset().union(*(secret.pieces(NAMING)[1] for secret in [*self.kept, *self.lately]))
+        return cut(text, [(NAMING, naming[1])], asked) if naming[1] else text
+
+
+def cut(text, secrets, asked=""):
+    """The text without the pieces of secrets, but for those within the name that was asked for."""
+    low, name, hidden = lower(text), lower(asked), set()
+    stays = [at for at in range(len(low) if name else 0) if low.startswith(name, at)]
+    for size, pieces in secrets:
+        for i in range(len(low) - size + 1 if pieces else 0):
+            if low[i:i + size] in pieces and not any(at <= i and i + size <= at + len(name) for at in stays):
+                hidden.update(range(i, i + size))
+    if not hidden:
+        return text
+    return "".join("" if i in hidden and i - 1 in hidden else "[secret]" if i in hidden else letter for i, letter in enumerate(text))
 
 
 redactor = Redactor()
@@ -365,7 +388,7 @@ def loopback(host):
 
 
 def lower(text):
-    return "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    return text.lower() if text.isascii() else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
 
 
 def plain(value):
@@ -755,11 +778,11 @@ class Service:
 
     def Find(self, request, context):
         got, error = self.question("find", request, context)
-        return pb.FindResponse(error=error) if error else pb.FindResponse(account=account(dict({"account": request.account}, **got)))
+        return pb.FindResponse(error=error) if error else pb.FindResponse(account=account_found(dict({"account": request.account}, **got), request.account))
 
     def Policy(self, request, context):
         got, error = self.question("policy", request, context)
-        return pb.PolicyResponse(error=error) if error else pb.PolicyResponse(policy=pb.Policy(**got))
+        return pb.PolicyResponse(error=error) if error else pb.PolicyResponse(policy=policy(got))
 
     def Verify(self, request, context):
         got, error = self.question("verify", request, context)
@@ -776,7 +799,7 @@ class Service:
                 receipt = pb.Receipt(outcome=e.outcome, error=pb.Error(code=e.error["code"], message=redactor.scrub(e.error["message"])))
             if receipt.outcome != APPLIED:
                 findings = [dict(severity="bad", code=receipt.error.code, message=receipt.error.message)]
-        return pb.CheckResponse(findings=[dict(f, severity=SEVERITIES[f.get("severity", "bad")], message=redactor.scrub(f.get("message", ""))) for f in findings])
+        return pb.CheckResponse(findings=[finding(f) for f in findings])
 
     def List(self, request, context):
         instance, piece = self.of(request.instance), pb.ListResponse()
@@ -826,12 +849,42 @@ def verified(instance, op):
     return receipt
 
 
-def account(found):
-    """An account as the wire has it, of a dict."""
+def account(found, asked=""):
+    """An account as the wire has it, of a dict. Which attributes of a list are
+    secrets themselves rekey knows: it scrubs the others."""
     found = dict(found)
     changed, several = found.pop("changed_at", 0), {k: v for k, v in found.get("attributes", {}).items() if isinstance(v, (list, tuple))}
     found["attributes"] = {k: ",".join(v) if k in several else str(v) for k, v in found.get("attributes", {}).items()}
-    return pb.Account(changed_at_unix_ns=int(changed * 1e9), lists={k: pb.TextList(items=v) for k, v in several.items()}, **found)
+    made = pb.Account(changed_at_unix_ns=int(changed * 1e9), lists={k: pb.TextList(items=v) for k, v in several.items()}, **found)
+    for key in ("account", "id", "login", "name", "mail", "stamp"):
+        setattr(made, key, redactor.name(getattr(made, key), asked))
+    made.kinds[:] = [redactor.name(kind) for kind in made.kinds]
+    return made
+
+
+def account_found(found, asked):
+    """An account of a find, its attributes scrubbed."""
+    clean = lambda text: redactor.name(str(text), asked)
+    attributes = {clean(k): [clean(item) for item in v] if isinstance(v, (list, tuple)) else clean(v) for k, v in found.get("attributes", {}).items()}
+    return account(dict(found, attributes=attributes), asked)
+
+
+def policy(got):
+    """The rules as the wire has them. Characters that look like a secret are sorted: they mean the same."""
+    made = pb.Policy(**got)
+    for key in ("alphabet", "allowed_symbols", "forbid", "forbid_first"):
+        characters = getattr(made, key)
+        if redactor.name(characters) != characters:
+            setattr(made, key, "".join(sorted(set(characters))))
+    made.forbid_words[:] = [redactor.name(word) for word in made.forbid_words]
+    made.note = redactor.scrub(made.note)
+    return made
+
+
+def finding(got):
+    made = pb.Finding(**dict(got, severity=SEVERITIES[got.get("severity", "bad")]))
+    made.message, made.fix = redactor.scrub(made.message), redactor.scrub(made.fix)
+    return made
 
 
 def timed(op):

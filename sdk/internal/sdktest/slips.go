@@ -67,6 +67,7 @@ func slips(t *testing.T, client backendpb.BackendClient) {
 	t.Run("what one request did is not denied by the next", asked.requests)
 	t.Run("a status means what it means in Go", asked.statuses)
 	t.Run("an answer is read up to a bound", asked.bounded)
+	t.Run("no text of an answer has the value", asked.telling)
 }
 
 // asker asks an instance with one worker.
@@ -228,5 +229,39 @@ func (a asker) bounded(t *testing.T) {
 		if got := said(receipt) + " " + receipt.GetError().GetMessage(); got != want {
 			t.Errorf("%s: %s, want %s", account, got, want)
 		}
+	}
+}
+
+// telling looks at the answers to questions, whose texts all have the value that a set
+// brought before. What was asked for stays.
+func (a asker) telling(t *testing.T) {
+	a.apply(t, &backendpb.Operation{Account: "counted", Kind: "web", Attempt: 1})
+	found, err := a.client.Find(within(t), &backendpb.FindRequest{Instance: "slips", Account: "ann"})
+	account := found.GetAccount()
+	if got := account.GetLogin() + ", " + account.GetName() + ", " + account.GetAttributes()["groups"] + ", " + account.GetAttributes()["age"]; err != nil || got != "ann, Administrator [secret], staff,[secret], 0" {
+		t.Errorf("find: %s, %v", got, err)
+	}
+	policy, err := a.client.Policy(within(t), &backendpb.PolicyRequest{Instance: "slips", Account: "ann", Kind: "web"})
+	if got := policy.GetPolicy(); err != nil || got.GetAlphabet() != "-3Cabcehorsty" || got.GetNote() != "not [secret]" {
+		t.Errorf("policy: %s, %v", policy, err)
+	}
+	checked, err := a.client.Check(within(t), &backendpb.CheckRequest{Instance: "slips"})
+	if got := checked.GetFindings(); err != nil || len(got) != 1 || got[0].GetFix() != "change [secret]" {
+		t.Errorf("check: %s, %v", checked, err)
+	}
+	listed, err := a.client.List(within(t), &backendpb.ListRequest{Instance: "slips"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	piece, err := listed.Recv()
+	if got := piece.GetAccounts(); err != nil || len(got) != 1 || got[0].GetId() != "id-[secret]" {
+		t.Errorf("list: %s, %v", piece, err)
+	}
+	if all := fmt.Sprint(found, policy, checked, piece); strings.Contains(all, "horse-b") {
+		t.Errorf("the value stands in %s", all)
+	}
+	found, err = a.client.Find(within(t), &backendpb.FindRequest{Instance: "slips", Account: value})
+	if got := found.GetAccount(); err != nil || got.GetLogin() != value || got.GetId() != "id-"+value {
+		t.Errorf("find of an account whose name is the value: %s, %v", found, err)
 	}
 }
