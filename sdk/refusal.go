@@ -8,8 +8,9 @@ import (
 
 // Refusal returns why a backend of this description is not asked for an operation: a
 // verb, kind, hash format or option that it does not declare, a must_change that it
-// declares it cannot do, no account, or no value where there has to be one. It is nil
-// for all others. serve asks it before a backend sees an operation.
+// declares it cannot do, no account, no value where there has to be one, or a change
+// without its old value. It is nil for all others. serve asks it before a backend sees
+// an operation, a Verify among them.
 //
 // A first attempt is refused for good. The first of several may have met another
 // version of the plugin, which took it: the refusal of a later one says nothing of
@@ -26,7 +27,7 @@ func (d Description) undeclared(op Operation) *Error {
 	switch {
 	case op.Account == "":
 		return Errorf(InvalidOperation, "the account is empty")
-	case !d.Does(op.Verb):
+	case !d.offers(op.Verb):
 		return Errorf(Unsupported, "this backend has no %s", op.Verb)
 	case !d.HasKind(op.Kind) && (op.Kind != "" || op.Verb.kinded()):
 		return d.noKind(op.Kind)
@@ -38,8 +39,18 @@ func (d Description) undeclared(op Operation) *Error {
 		return Errorf(Unsupported, "must_change: this backend cannot ask for a change")
 	case op.Verb.kinded() && op.Verb != Reset && op.Value.Empty():
 		return Errorf(InvalidOperation, "the value is empty")
+	case op.Verb == Change && !op.Old.Present():
+		return Errorf(InvalidOperation, "a change needs the old value")
 	}
 	return d.noOption(op.Options)
+}
+
+// offers is Does, and of Verify, which is an ability and stands among no verbs, Can.
+func (d Description) offers(verb Verb) bool {
+	if verb == Verify {
+		return d.Can(CanVerify)
+	}
+	return d.Does(verb)
 }
 
 func (d Description) noKind(kind string) *Error {
@@ -68,4 +79,6 @@ func (d Description) noOption(options map[string]any) *Error {
 
 // kinded reports whether an operation of the verb is about one credential of an
 // account, and not about the account.
-func (v Verb) kinded() bool { return v == Set || v == Change || v == Handover || v == Reset }
+func (v Verb) kinded() bool {
+	return v == Set || v == Change || v == Handover || v == Reset || v == Verify
+}

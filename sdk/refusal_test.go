@@ -10,7 +10,7 @@ import (
 func TestWhatIsNotDeclaredIsRefused(t *testing.T) {
 	t.Parallel()
 	value, yes, no := secret.New("a value"), true, false
-	described := sdk.Description{Verbs: []sdk.Verb{sdk.Set, sdk.Unlock}, Kinds: []sdk.Kind{{Name: "web"}}, HashFormats: []string{"bcrypt"}, Options: []sdk.Field{{Name: "notify"}}, MustChange: &no}
+	described := sdk.Description{Verbs: []sdk.Verb{sdk.Set, sdk.Unlock}, Kinds: []sdk.Kind{{Name: "web"}}, HashFormats: []string{"bcrypt"}, Options: []sdk.Field{{Name: "notify"}}, MustChange: &no, Abilities: []sdk.Ability{sdk.CanVerify}}
 	for _, x := range []struct {
 		name string
 		op   sdk.Operation
@@ -27,6 +27,10 @@ func TestWhatIsNotDeclaredIsRefused(t *testing.T) {
 		{"no kind", sdk.Operation{Verb: sdk.Set, Value: value}, sdk.InvalidOperation},
 		{"another hash format", sdk.Operation{Verb: sdk.Set, Kind: "web", Value: value, HashFormat: "md5"}, sdk.Unsupported},
 		{"no value", sdk.Operation{Verb: sdk.Set, Kind: "web"}, sdk.InvalidOperation},
+		{"a verify", sdk.Operation{Verb: sdk.Verify, Kind: "web", Value: value}, ""},
+		{"a verify of another kind", sdk.Operation{Verb: sdk.Verify, Kind: "pin", Value: value}, sdk.InvalidOperation},
+		{"a verify of no kind", sdk.Operation{Verb: sdk.Verify, Value: value}, sdk.InvalidOperation},
+		{"a verify of no value", sdk.Operation{Verb: sdk.Verify, Kind: "web"}, sdk.InvalidOperation},
 		{"another option", sdk.Operation{Verb: sdk.Set, Kind: "web", Value: value, Options: map[string]any{"colour": "red"}}, sdk.InvalidOperation},
 	} {
 		x.op.Account = "ann"
@@ -41,6 +45,36 @@ func TestWhatIsNotDeclaredIsRefused(t *testing.T) {
 	}
 	if failure := described.Refusal(sdk.Operation{Verb: sdk.Set, Kind: "web", Value: value}); failure == nil || failure.Code != sdk.InvalidOperation {
 		t.Errorf("no account: %v, want InvalidOperation", failure)
+	}
+}
+
+// TestAVerifyIsAnAbility: it is refused without that, and stands among no verbs.
+func TestAVerifyIsAnAbility(t *testing.T) {
+	t.Parallel()
+	op := sdk.Operation{Verb: sdk.Verify, Account: "ann", Value: secret.New("a value")}
+	for _, described := range []sdk.Description{{}, {Verbs: []sdk.Verb{sdk.Verify}}, {Abilities: []sdk.Ability{sdk.CanFind}}} {
+		if failure := described.Refusal(op); failure == nil || failure.Code != sdk.Unsupported {
+			t.Errorf("verbs %q, abilities %q: %v, want Unsupported", described.Verbs, described.Abilities, failure)
+		}
+	}
+}
+
+// TestAChangeNeedsItsOldValue: an absent one is refused; an empty one may be what an
+// account has.
+func TestAChangeNeedsItsOldValue(t *testing.T) {
+	t.Parallel()
+	described := sdk.Description{Verbs: []sdk.Verb{sdk.Set, sdk.Change}}
+	op := sdk.Operation{Verb: sdk.Change, Account: "ann", Value: secret.New("a value")}
+	if failure := described.Refusal(op); failure == nil || failure.Code != sdk.InvalidOperation {
+		t.Errorf("a change without the old value: %v, want InvalidOperation", failure)
+	}
+	op.Old = secret.New("")
+	if failure := described.Refusal(op); failure != nil {
+		t.Errorf("a change from an empty value: %v", failure)
+	}
+	op.Verb, op.Old = sdk.Set, secret.Value{}
+	if failure := described.Refusal(op); failure != nil {
+		t.Errorf("a set without an old value: %v", failure)
 	}
 }
 

@@ -135,10 +135,14 @@ func (n near) policy(ctx context.Context, account, kind string) (sdk.Policy, err
 }
 
 func (n near) verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
-	if verifier, ok := n.Instance.(sdk.Verifier); ok {
-		return verifier.Verify(ctx, account, kind, value)
+	verifier, ok := n.Instance.(sdk.Verifier)
+	if !ok {
+		return sdk.CannotTell, errUnsupported
 	}
-	return sdk.CannotTell, errUnsupported
+	if failure := n.refusal(sdk.Operation{Verb: sdk.Verify, Account: account, Kind: kind, Value: value}); failure != nil {
+		return sdk.CannotTell, failure
+	}
+	return verifier.Verify(ctx, account, kind, value)
 }
 
 func (n near) generate(ctx context.Context, kind string, count int) ([]secret.Value, error) {

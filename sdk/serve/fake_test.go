@@ -52,6 +52,13 @@ func (a able) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
 	return a, nil
 }
 
+// Describe declares the abilities, without which serve refuses a verify.
+func (a able) Describe() sdk.Description {
+	described := a.fake.Describe()
+	described.Abilities = sdk.AbilitiesOf(a)
+	return described
+}
+
 func (a able) ask(ctx context.Context, what string) *sdk.Error {
 	return a.apply(ctx, sdk.Operation{Account: what}).Err
 }

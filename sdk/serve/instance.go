@@ -118,6 +118,10 @@ func (i *instance) streamJob(ctx context.Context, op sdk.Operation, answer func(
 		answer(sdk.Refuse(unsupported("verify")))
 		return nil
 	}
+	if failure := i.described.Refusal(op); failure != nil {
+		answer(sdk.Refuse(failure))
+		return nil
+	}
 	return i.task(ctx, "Verify", answer, func(ctx context.Context) sdk.Receipt {
 		verdict, err := verifier.Verify(ctx, op.Account, op.Kind, op.Value)
 		if err != nil {

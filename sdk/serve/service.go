@@ -287,10 +287,13 @@ func (s *service) Verify(ctx context.Context, in *pb.VerifyRequest) (*pb.VerifyR
 	if !ok {
 		return &pb.VerifyResponse{Error: wire.EncodeError(unsupported("verify"))}, nil
 	}
-	value := wire.DecodeSecret(in.GetValue())
-	s.redact.Note(value)
+	op := sdk.Operation{Verb: sdk.Verify, Account: in.GetAccount(), Kind: in.GetKind(), Value: wire.DecodeSecret(in.GetValue())}
+	s.redact.Note(op.Value)
+	if failure := instance.described.Refusal(op); failure != nil {
+		return &pb.VerifyResponse{Error: s.error(failure)}, nil
+	}
 	verdict, failure := ask(ctx, instance, "Verify", func(ctx context.Context) (sdk.Verdict, error) {
-		return verifier.Verify(ctx, in.GetAccount(), in.GetKind(), value)
+		return verifier.Verify(ctx, op.Account, op.Kind, op.Value)
 	})
 	if failure != nil {
 		return &pb.VerifyResponse{Error: s.error(failure)}, nil

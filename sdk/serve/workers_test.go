@@ -423,3 +423,28 @@ func TestEveryVerbIsAskedOfTheBackend(t *testing.T) {
 		}
 	}
 }
+
+// TestAVerifyThatIsNotDeclaredReachesNoBackend, neither by a call nor among operations.
+func TestAVerifyThatIsNotDeclaredReachesNoBackend(t *testing.T) {
+	i := serving(t, able{&fake{apply: func(_ context.Context, op sdk.Operation) sdk.Receipt {
+		t.Errorf("a verify of account %q reached the backend", op.Account)
+		return sdk.OK()
+	}}}, sdk.Config{Concurrency: 1})
+	value := secret.New(canary)
+	for name, op := range map[string]sdk.Operation{
+		"no account":   {Value: value},
+		"another kind": {Account: "ann", Kind: "pin", Value: value},
+		"no value":     {Account: "ann"},
+		"an empty one": {Account: "ann", Value: secret.New("")},
+	} {
+		op.ID, op.Verb = name, sdk.Verify
+		verdict, err := i.Verify(t.Context(), op.Account, op.Kind, op.Value)
+		if failure := sdk.AsError(err, sdk.Internal); verdict != sdk.CannotTell || failure == nil || failure.Code != sdk.InvalidOperation {
+			t.Errorf("%s: %v, %v, want InvalidOperation", name, verdict, err)
+		}
+		receipt := submit(t, i, []sdk.Operation{op}).wait()[0]
+		if receipt.Outcome != sdk.Refused || receipt.Err.Code != sdk.InvalidOperation {
+			t.Errorf("%s, among operations: %v %v, want refused InvalidOperation", name, receipt.Outcome, receipt.Err)
+		}
+	}
+}
