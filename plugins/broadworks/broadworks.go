@@ -6,7 +6,6 @@
 package broadworks
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -283,8 +282,7 @@ func (i *Instance) attribute(ctx context.Context, op sdk.Operation, failure *res
 // Verify logs on as the user, for the kind web; for others it cannot tell. It
 // counts towards maxFailedLoginAttempts.
 func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
-	op := sdk.Operation{Verb: sdk.Set, Account: account, Kind: kind, Value: value}
-	if failure := cmp.Or(backend{}.Describe().Refusal(op), i.admissible(op)); failure != nil {
+	if failure := i.admissible(sdk.Operation{Verb: sdk.Verify, Account: account, Kind: kind, Value: value}); failure != nil {
 		return sdk.CannotTell, failure
 	}
 	if kind != Web {

@@ -117,10 +117,7 @@ func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
 }
 
 // Verify has the tool try a value.
-func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
-	if kind != "" {
-		return sdk.CannotTell, sdk.Errorf(sdk.Unsupported, "kind %q: a tool has one credential an account", kind)
-	}
+func (i *Instance) Verify(ctx context.Context, account, _ string, value secret.Value) (sdk.Verdict, error) {
 	if failure := i.refuseValue(value); failure != nil {
 		return sdk.CannotTell, sdk.Errorf(sdk.InvalidOperation, "the value cannot be given to the tool: %s", failure.Message)
 	}

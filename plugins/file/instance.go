@@ -51,9 +51,6 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 
 // refuse returns why an operation makes no sense, whatever the file holds.
 func (i *Instance) refuse(op sdk.Operation) *sdk.Error {
-	if op.Verb == sdk.Change && !op.Old.Present() {
-		return sdk.Errorf(sdk.InvalidOperation, "a change needs the old value")
-	}
 	if failure := refusePlace(op.Account); failure != nil {
 		return failure
 	}
@@ -139,10 +136,7 @@ func (i *Instance) value(place string) (string, *sdk.Error) {
 
 // Verify reads the file, and compares. It cannot tell of a value that the program
 // was not told of.
-func (i *Instance) Verify(_ context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
-	if kind != "" {
-		return sdk.CannotTell, sdk.Errorf(sdk.Unsupported, "kind %q: a place holds one value", kind)
-	}
+func (i *Instance) Verify(_ context.Context, account, _ string, value secret.Value) (sdk.Verdict, error) {
 	there, failure := i.value(account)
 	if failure != nil {
 		return sdk.CannotTell, failure

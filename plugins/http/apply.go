@@ -12,9 +12,6 @@ import (
 
 // Apply sets or changes the password of one account.
 func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if op.Verb != sdk.Set && op.Verb != sdk.Change {
-		return sdk.Refuse(sdk.Errorf(sdk.Unsupported, "%s: a definition has no such function", op.Verb))
-	}
 	return i.perform(ctx, op)
 }
 
@@ -81,14 +78,8 @@ func (i *Instance) settled(ctx context.Context, op sdk.Operation, failure *rest.
 // admissible refuses what the definition cannot be asked.
 func (i *Instance) admissible(op sdk.Operation) *sdk.Error {
 	switch {
-	case !i.definition.Has(string(op.Verb)):
-		return sdk.Errorf(sdk.Unsupported, "%s: the definition has no function %s", i.definition.File, op.Verb)
-	case op.HashFormat != "":
-		return sdk.Errorf(sdk.Unsupported, "a definition takes plain passwords only")
-	case op.MustChange != nil && *op.MustChange && (!i.definition.MustChange || op.Verb != sdk.Set):
+	case op.MustChange != nil && *op.MustChange && op.Verb != sdk.Set:
 		return sdk.Errorf(sdk.Unsupported, "must_change: %s does not look at it", i.definition.File)
-	case (op.Verb == sdk.Set || op.Verb == sdk.Change) && op.Value.Empty():
-		return sdk.Errorf(sdk.InvalidOperation, "the new password is empty")
 	case op.Verb == sdk.Change && op.Old.Empty():
 		return sdk.Errorf(sdk.InvalidOperation, "the old password is empty")
 	}
@@ -109,13 +100,7 @@ func (i *Instance) target(account, kind string, writes bool) *sdk.Error {
 }
 
 // Verify asks the target whether it takes a value.
-func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
-	if failure := i.target(account, kind, false); failure != nil {
-		return sdk.CannotTell, failure
-	}
-	if value.Empty() {
-		return sdk.CannotTell, sdk.Errorf(sdk.InvalidOperation, "the value is empty")
-	}
+func (i *Instance) Verify(ctx context.Context, account, _ string, value secret.Value) (sdk.Verdict, error) {
 	got, failure := i.attempt(rest.WithSecrets(ctx, value), "verify", definition.Given{"settings": i.settings, "account": account, "value": value})
 	if failure != nil {
 		return sdk.CannotTell, failure.AsError()

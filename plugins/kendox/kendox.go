@@ -10,7 +10,6 @@ package kendox
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/rekey-host/rekey/sdk"
@@ -150,11 +149,4 @@ func (b backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, 
 	instance.session = rest.NewSession(rest.SessionOptions{Login: logins{instance}.logon, Timeout: config.Timeout})
 	instance.context, instance.cancel = context.WithCancel(context.Background())
 	return instance, nil
-}
-
-func kindless(kind string) *sdk.Error {
-	if kind == "" {
-		return nil
-	}
-	return &sdk.Error{Code: sdk.InvalidOperation, Message: fmt.Sprintf("kind %q: a user has one password, whose kind is \"\"", kind)}
 }

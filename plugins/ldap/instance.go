@@ -114,8 +114,5 @@ func (i *Instance) Close() error {
 
 // Reset lets the server make the value, and returns it.
 func (i *resetting) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if op.Kind != "" || op.HashFormat != "" {
-		return sdk.Refuse(sdk.Errorf(sdk.Unsupported, "a reset takes neither kind nor hash_format"))
-	}
 	return i.writer.onEntry(ctx, op, i.writer.reset)
 }

@@ -290,11 +290,8 @@ func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error
 }
 
 // Verify asks in the way that the setting verify says.
-func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
+func (i *Instance) Verify(ctx context.Context, account, _ string, value secret.Value) (sdk.Verdict, error) {
 	target, err := i.target(account)
-	if err == nil && kind != "" {
-		err = sdk.Errorf(sdk.InvalidOperation, "kind %q: an identity has one password, whose kind is \"\"", kind)
-	}
 	if err != nil {
 		return sdk.CannotTell, err
 	}

@@ -1,7 +1,6 @@
 package smartcloud
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -66,8 +65,7 @@ type verifying struct{ *Instance }
 // Verify logs on as the user, which counts as an attempt. A refused logon of
 // an account whose state forbids logons is Blocked.
 func (v *verifying) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
-	op := sdk.Operation{Verb: sdk.Set, Account: account, Kind: kind, Value: value}
-	if failure := cmp.Or(backend{}.Describe().Refusal(op), v.admissible(op)); failure != nil {
+	if failure := v.admissible(sdk.Operation{Verb: sdk.Verify, Account: account, Kind: kind, Value: value}); failure != nil {
 		return sdk.CannotTell, failure
 	}
 	verdict, failed := v.logon(ctx, account, value)

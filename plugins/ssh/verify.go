@@ -12,15 +12,10 @@ import (
 )
 
 // Verify logs in as the account, by a connection of its own, once.
-func (i *Instance) Verify(ctx context.Context, name, kind string, value secret.Value) (sdk.Verdict, error) {
+func (i *Instance) Verify(ctx context.Context, name, _ string, value secret.Value) (sdk.Verdict, error) {
 	target, failure := i.parse(name)
-	switch {
-	case failure != nil:
+	if failure != nil {
 		return sdk.CannotTell, failure
-	case kind != "":
-		return sdk.CannotTell, sdk.Errorf(sdk.Unsupported, "kind %q: an account of a host has one password", kind)
-	case value.Empty():
-		return sdk.CannotTell, sdk.Errorf(sdk.InvalidOperation, "the value is empty")
 	}
 	on := i.fleet.borrow(account{i.user, target.address})
 	defer i.fleet.giveBack(on)
