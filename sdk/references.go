@@ -11,7 +11,7 @@ import (
 // one setting in braces and nothing else.
 func (d Description) References() error {
 	for _, entry := range d.Egress {
-		if err := d.reference("Egress", entry, entry); err != nil {
+		if err := d.reference("egress", entry, entry); err != nil {
 			return err
 		}
 	}
@@ -20,7 +20,7 @@ func (d Description) References() error {
 		if !write {
 			path, _ = strings.CutPrefix(entry, "run ")
 		}
-		if err := d.reference("Paths", entry, path); err != nil {
+		if err := d.reference("paths", entry, path); err != nil {
 			return err
 		}
 	}
@@ -35,14 +35,14 @@ func (d Description) reference(list, entry, text string) error {
 	case !strings.ContainsAny(text, "{}"):
 		return nil
 	case !opened || !closed || strings.ContainsAny(name, "{}"):
-		return fmt.Errorf("%s has %q: an entry is one setting in braces, as {url}, or a text without any", list, entry)
+		return fmt.Errorf("%s: %q: an entry is one setting in braces, as {url}, or a text without any", list, entry)
 	}
 	at := slices.IndexFunc(d.Config, func(field Field) bool { return field.Name == name })
 	switch {
 	case at < 0:
-		return fmt.Errorf("%s has %q, and Config has no setting %q", list, entry, name)
+		return fmt.Errorf("%s: %q names no setting", list, entry)
 	case d.Config[at].Type == Secret:
-		return fmt.Errorf("%s has %q, which is a secret: what a plugin may use is shown", list, entry)
+		return fmt.Errorf("%s: %q is a secret: what a plugin may use is shown", list, entry)
 	}
 	return nil
 }

@@ -14,11 +14,11 @@ func TestAReferenceNamesASetting(t *testing.T) {
 	config := []sdk.Field{{Name: "url", Type: sdk.URL}, {Name: "file", Type: sdk.Path}, {Name: "key", Type: sdk.Secret}}
 	for _, c := range []struct{ egress, path, want string }{
 		{egress: "{url}"}, {egress: "api.example.com:443"}, {path: "{file}"}, {path: "write {file}"}, {path: "run {file}"}, {path: "/etc/krb5.conf"},
-		{egress: "{urls}", want: `Config has no setting "urls"`},
+		{egress: "{urls}", want: `egress: "{urls}" names no setting`},
 		{egress: "{host}:{port}", want: "one setting in braces"},
 		{egress: "https://{url}", want: "one setting in braces"},
-		{path: "write {fil}", want: `Config has no setting "fil"`},
-		{path: "run {}", want: `Config has no setting ""`},
+		{path: "write {fil}", want: `paths: "write {fil}" names no setting`},
+		{path: "run {}", want: `paths: "run {}" names no setting`},
 		{path: "{file}/x", want: "one setting in braces"},
 		{path: "{key}", want: "is a secret"},
 	} {

@@ -23,8 +23,8 @@ const Setting = "definition"
 // shippedPrefix is what the names of files that come with a backend begin with.
 const shippedPrefix = "@rekey/"
 
-// maxSize bounds a file.
-const maxSize = 64 << 10
+// MaxSize bounds a definition, in bytes.
+const MaxSize = 64 << 10
 
 // Backend is one that a definition makes more of: its settings, verbs and abilities are
 // those that the file gives.
@@ -98,9 +98,9 @@ func read(backend Backend, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxSize+1))
-	if err == nil && len(text) > maxSize {
-		err = fmt.Errorf("%s: is longer than %d bytes; a definition is a page", path, maxSize)
+	text, err := io.ReadAll(io.LimitReader(file, MaxSize+1))
+	if err == nil && len(text) > MaxSize {
+		err = fmt.Errorf("%s: is longer than %d bytes; a definition is a page", path, MaxSize)
 	}
 	return text, err
 }

@@ -139,13 +139,7 @@ func (d *declaration) named(fields map[string]bool) error {
 			return fmt.Errorf("target: there is no setting %q", name)
 		}
 	}
-	for _, entry := range d.into.Egress {
-		name, braced := strings.CutPrefix(entry, "{")
-		if name, closed := strings.CutSuffix(name, "}"); braced && (!closed || !fields[name]) {
-			return fmt.Errorf("egress: %q names no setting", entry)
-		}
-	}
-	return nil
+	return sdk.Description{Config: d.into.Fields, Egress: d.into.Egress}.References()
 }
 
 // newSetting is setting(NAME, type, required, default, choices, doc).

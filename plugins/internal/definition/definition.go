@@ -18,6 +18,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/define"
 )
 
 // Language is what the definitions of one plugin may say.
@@ -50,17 +51,14 @@ type Definition struct {
 	functions map[string]*function
 }
 
-// Limits of a definition.
-const (
-	maxText  = 64 << 10
-	maxSteps = 1_000_000 // of the interpreter, in one call
-)
+// maxSteps bounds one call, in steps of the interpreter.
+const maxSteps = 1_000_000
 
 // Parse reads a definition. It evaluates the top level, which does nothing but declare.
 // An error names the file, the line and the fix.
 func Parse(language Language, file, text string) (*Definition, error) {
-	if len(text) > maxText {
-		return nil, fmt.Errorf("%s: is longer than %d bytes; a definition is a page", file, maxText)
+	if len(text) > define.MaxSize {
+		return nil, fmt.Errorf("%s: is longer than %d bytes; a definition is a page", file, define.MaxSize)
 	}
 	made := &Definition{File: file, functions: map[string]*function{}}
 	declared := &declaration{language: language, into: made}

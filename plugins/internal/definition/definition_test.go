@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/define"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -154,7 +155,10 @@ func TestMistakesNameTheirPlace(t *testing.T) {
 		"http(summary = \"x\", egress = [\"{realm}\"])" + set:                                       "x.star:1: egress: \"{realm}\" names no setting",
 		"http(summary = \"x\", passes = [\"usr\"])" + set:                                           "x.star:1: passes: http has no setting \"usr\"",
 		"http(summary = \"x\", timeout = \"never\")" + set:                                          "x.star:1: timeout and concurrency: want",
-		strings.Repeat("#", maxText+1):                                                              "x.star: is longer than 65536 bytes",
+		strings.Repeat("#", define.MaxSize+1):                                                       "x.star: is longer than 65536 bytes",
+
+		"http(summary = \"x\", egress = [\"https://{a}\"], settings = [setting(\"a\")])" + set:            "x.star:1: egress: \"https://{a}\": an entry is one setting in braces",
+		"http(summary = \"x\", egress = [\"{a}\"], settings = [setting(\"a\", type = \"secret\")])" + set: "x.star:1: egress: \"{a}\" is a secret",
 	} {
 		if _, err := Parse(testLanguage(), "x.star", text); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%.60q: %v, want %s", text, err, want)
