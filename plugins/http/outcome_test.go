@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rekey-host/rekey/plugins/http"
 	"github.com/rekey-host/rekey/sdk"
@@ -229,6 +230,27 @@ func TestALogonThatExpiredIsNotTriedAgain(t *testing.T) {
 		}
 		if got := server.count("POST /login") - before; got != 1 {
 			t.Errorf("%s: came %d times", words, got)
+		}
+	}
+}
+
+// TestACheckTellsOfAClockThatIsOff, beside what the definition finds, whichever that is.
+func TestACheckTellsOfAClockThatIsOff(t *testing.T) {
+	for status, want := range map[int]sdk.Severity{nethttp.StatusOK: sdk.Info, nethttp.StatusForbidden: sdk.Bad} {
+		for _, skew := range []time.Duration{0, -10 * time.Minute} {
+			server := httptest.NewServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, _ *nethttp.Request) {
+				w.Header().Set("Date", time.Now().Add(skew).UTC().Format(nethttp.TimeFormat))
+				w.WriteHeader(status)
+			}))
+			instance := instanceOf(t, put+"def check(): return get(\"/me\", then = lambda answer: finding(\"info\", \"logged in\"))\n", server.URL)
+			found := instance.(sdk.Checker).Check(t.Context())
+			server.Close()
+			if len(found) == 0 || found[0].Severity != want {
+				t.Fatalf("HTTP %d: %+v, want %v first", status, found, want)
+			}
+			if off := len(found) == 2 && strings.Contains(found[1].Message, "behind this machine's"); off != (skew != 0) || skew == 0 && len(found) != 1 {
+				t.Errorf("HTTP %d, a clock off by %s: %+v", status, skew, found)
+			}
 		}
 	}
 }

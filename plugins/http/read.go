@@ -2,7 +2,6 @@ package http
 
 import (
 	"context"
-	"maps"
 
 	"github.com/rekey-host/rekey/plugins/internal/definition"
 	"github.com/rekey-host/rekey/sdk"
@@ -72,7 +71,7 @@ func chosen(all map[string]string, asked []string) map[string]string {
 	if len(out) == 0 {
 		return nil
 	}
-	return maps.Clone(out)
+	return out
 }
 
 // Policy returns the rules that the definition knows, or asks for.
@@ -93,16 +92,22 @@ func (i *Instance) Policy(ctx context.Context, account, kind string) (sdk.Policy
 	return rules, nil
 }
 
-// Check asks whether the target is there and lets rekey in.
+// Check asks whether the target is there and lets rekey in, and adds what its answers
+// show of its clock and its certificate.
 func (i *Instance) Check(ctx context.Context) []sdk.Finding {
+	return append([]sdk.Finding{i.look(ctx)}, i.main.Findings()...)
+}
+
+// look is what the definition finds.
+func (i *Instance) look(ctx context.Context) sdk.Finding {
 	got, failure := i.do(ctx, "check", definition.Given{})
 	if failure != nil {
-		return []sdk.Finding{{Severity: sdk.Bad, Code: checked(failure.Err.Code), Message: failure.Err.Message, Fix: "check url and the login, and that the system is up"}}
+		return sdk.Finding{Severity: sdk.Bad, Code: checked(failure.Err.Code), Message: failure.Err.Message, Fix: "check url and the login, and that the system is up"}
 	}
 	if found, ok := got.(sdk.Finding); ok {
-		return []sdk.Finding{found}
+		return found
 	}
-	return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: i.wrong("check", "finding(\"info\", …)").Message}}
+	return sdk.Finding{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: i.wrong("check", "finding(\"info\", …)").Message}
 }
 
 // checked is the code of a check: a login that is refused is a wrong setting.

@@ -6,9 +6,10 @@
 //	config := witness.Watch(&tls.Config{ServerName: host})
 //	…
 //	witness.Clock(serverTime, time.Now())
-//	return append(findings, witness.Findings()...)
+//	return append(findings, witness.Findings(time.Now())...)
 //
-// sdk/rest does that for every backend that speaks HTTP by it.
+// A backend that speaks HTTP by sdk/rest adds the Findings of its rest.Client, which
+// has a witness of its own.
 package health
 
 import (
@@ -66,6 +67,14 @@ func (w *Witness) Clock(theirs, ours time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.skew, w.timed = theirs.Sub(ours), true
+}
+
+// Told is Findings, of a server whose clock says theirs now; zero: that is not known.
+func (w *Witness) Told(theirs, now time.Time) []sdk.Finding {
+	if !theirs.IsZero() {
+		w.Clock(theirs, now)
+	}
+	return w.Findings(now)
 }
 
 // Findings are what of it is worth knowing as of now; none if all is well, or
