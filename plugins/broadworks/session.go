@@ -7,8 +7,10 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/health"
 	"github.com/rekey-host/rekey/sdk/rest"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -56,7 +58,7 @@ type session struct {
 // expiry warns of a password that expired or soon will: the largest number
 // means never, and the smallest, that the days were never counted.
 func (s session) expiry() []sdk.Finding {
-	if days := s.PasswordExpiresDays; !days.Known || days.N > 14 || days.N == math.MinInt32 {
+	if days := s.PasswordExpiresDays; !days.Known || days.N > int64(health.Soon/(24*time.Hour)) || days.N == math.MinInt32 {
 		return nil
 	}
 	text := fmt.Sprintf("the login's password expires in %d days", s.PasswordExpiresDays.N)

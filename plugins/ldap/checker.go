@@ -8,6 +8,7 @@ import (
 
 	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/health"
 )
 
 // checker looks for what would keep a run from its end, or make its end less
@@ -27,10 +28,8 @@ func (c *checker) check(ctx context.Context) []sdk.Finding {
 	if c.clear {
 		found = append(found, warning("passwords travel in clear: insecure = True over ldap://", "use ldaps:// or start_tls = True"))
 	}
-	if theirs := generalizedTime(root.First("currentTime")); !theirs.IsZero() { // Active Directory says it
-		c.shown.Clock(theirs, c.now())
-	}
-	found = append(found, c.shown.Findings(c.now())...)
+	theirs := generalizedTime(root.First("currentTime")) // Active Directory says it
+	found = append(found, c.shown.Told(theirs, c.now())...)
 	found = append(found, c.checkMode(root)...)
 	found = append(found, c.checkLogin(ctx)...)
 	found = append(found, c.checkSelf(ctx)...)
@@ -59,9 +58,6 @@ func (c *checker) checkLogin(ctx context.Context) []sdk.Finding {
 	return nil
 }
 
-// soon is when an end of the service account is worth a word.
-const soon = 14 * 24 * time.Hour
-
 // checkSelf reads when the service account ends, from servers that say so in its
 // entry.
 func (c *checker) checkSelf(ctx context.Context) []sdk.Finding {
@@ -85,19 +81,11 @@ func (c *checker) checkSelf(ctx context.Context) []sdk.Finding {
 		{password, "its password expires", "give bind_dn a new password"},
 		{fileTime(item.number("accountExpires")), "the account expires", "have the end of the account moved"},
 	} {
-		if left := end.at.Sub(c.now()); !end.at.IsZero() && left < soon {
-			found = append(found, warning(fmt.Sprintf("bind_dn: %s in %s, at %s", end.what, inWords(left), end.at.UTC().Format(time.RFC3339)), end.fix))
+		if left := end.at.Sub(c.now()); !end.at.IsZero() && left < health.Soon {
+			found = append(found, warning(fmt.Sprintf("bind_dn: %s in %s, at %s", end.what, health.Words(left), end.at.UTC().Format(time.RFC3339)), end.fix))
 		}
 	}
 	return found
-}
-
-// inWords is a time that is left, in days or else in less.
-func inWords(left time.Duration) string {
-	if days := int(left / (24 * time.Hour)); days > 0 {
-		return fmt.Sprintf("%d days", days)
-	}
-	return left.Truncate(time.Minute).String()
 }
 
 // left are attributes that a set leaves as they are, although somebody goes by

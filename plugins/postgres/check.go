@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/health"
 )
 
 // Versions: of the first that takes SCRAM verifiers, that can make digests, and
@@ -67,11 +68,7 @@ func (i *Instance) checkSelf(ctx context.Context, met *server) []sdk.Finding {
 	if failed != nil {
 		return []sdk.Finding{bad(failed, "")}
 	}
-	const soon = 14 * 24 * time.Hour
-	if ends := self.ends(); !ends.IsZero() && ends.Before(i.Now().Add(soon)) {
-		return []sdk.Finding{warning(fmt.Sprintf("user %q: its password ends at %s (VALID UNTIL)", met.session, ends.Format(time.RFC3339)), "give it another one before that")}
-	}
-	return nil
+	return health.Ends(fmt.Sprintf("user %q: its password (VALID UNTIL)", met.session), self.ends(), i.Now(), "give it another one before that")
 }
 
 func (s *server) checkPolicy() []sdk.Finding {

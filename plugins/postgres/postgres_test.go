@@ -439,7 +439,7 @@ func checkSaysWhatIsMissing(t *testing.T) {
 	}{
 		{"good", config(server), server.Password, "", "log_statement = all"},
 		{"no right", config(server, "user", "weak rotator"), "weak-secret", sdk.PermissionDenied, "may not change roles"},
-		{"ending", config(server, "user", "ending"), "ending-secret", "", "its password ends at"},
+		{"ending", config(server, "user", "ending"), "ending-secret", "", "its password (VALID UNTIL) ends in"},
 		{"wrong password", config(server), "wrong", sdk.LoginExpired, "refuses the logon"},
 		{"no such database", config(server, "database", "nowhere"), server.Password, sdk.InvalidConfig, `database "nowhere" does not exist`},
 		{"nothing there", config(server, "url", "postgres://127.0.0.1:9"), server.Password, sdk.Unreachable, "nothing listens"},

@@ -140,10 +140,7 @@ func (p Place) clear(config sdk.Config) error {
 // Told are what the server showed of its clock and its certificate, if it is
 // worth a warning. theirs is what its clock says now; zero: that is not known.
 func (p Place) Told(theirs time.Time) []sdk.Finding {
-	if !theirs.IsZero() {
-		p.Shown.Clock(theirs, p.Now())
-	}
-	return p.Shown.Findings(p.Now())
+	return p.Shown.Told(theirs, p.Now())
 }
 
 // Dial connects. TLS is left to who knows when it begins.
