@@ -122,6 +122,8 @@ type teller struct {
 	patient  bool                                                             // looks at no deadline
 	receipts func(sdk.Receipt) sdk.Receipt
 	describe func(*sdk.Description)
+	stray    string // what it asks of home, whatever its setting says
+	home     string
 }
 
 func (b *teller) Describe() sdk.Description {
@@ -149,7 +151,11 @@ func (t *till) Close() error { return nil }
 
 // ask asks a question on a connection of its own. sent says whether it was put.
 func (t *till) ask(ctx context.Context, asked request, each func(reply) bool) (sent bool, failure *sdk.Error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", t.address)
+	address := t.address
+	if asked.Do == t.stray {
+		address = t.home
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return false, sdk.Errorf(sdk.Unreachable, "no connection")
 	}

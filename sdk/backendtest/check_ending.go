@@ -100,7 +100,7 @@ func noFragments(probe *probe) {
 // shardsInFaults looks at the answers where the server falls silent in the middle.
 func (p *probe) shardsInFaults(shard string) {
 	for _, fault := range hiccups {
-		p.meeting(fault, func(subject subject, account, what string) func() {
+		p.mustMeet(fault, "a set", func(subject subject, account, what string) func() {
 			wantNoShard(p, shard, "the answer with "+what, texts(p.timed(subject, p.set(account, shard))))
 			return func() {}
 		})

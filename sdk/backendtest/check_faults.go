@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/rekey-host/rekey/sdk"
@@ -50,24 +51,37 @@ func (p *probe) configBehind(relay *relay, timeout time.Duration) sdk.Config {
 	return config
 }
 
+// mustMeet is meeting, of a call that has to reach its server: one that makes no
+// exchange there shows nothing.
+func (p *probe) mustMeet(fault fault, what string, call meeting) {
+	if !p.meeting(fault, call) {
+		p.unmet(what)
+	}
+}
+
+// unmet notes that the relay had nothing to spoil.
+func (p *probe) unmet(what string) {
+	p.fail("%s made no exchange through the relay: is the setting %q all that says where the server is?", what, p.target.Setting)
+}
+
 // meeting has call meet with a fault at each exchange that it makes, on an instance
-// of its own each time, at several exchanges at once. Calls at once are of different
-// accounts: what comes late would undo what comes after it. What call returns is
-// done when nothing is under way any more.
-func (p *probe) meeting(fault fault, call meeting) {
+// of its own each time, at several exchanges at once; false: it makes none. Calls at
+// once are of different accounts: what comes late would undo what comes after it. What
+// call returns is done when nothing is under way any more.
+func (p *probe) meeting(fault fault, call meeting) bool {
+	some, more := false, true
 	if p.target.Holds == nil && p.extra == nil {
 		p.extra = p.open() // before several look by it
 	}
 	width := len(p.target.Accounts)
-	for from := 0; from < maxExchanges; from += width {
+	for from := 0; more && from < maxExchanges; from += width {
 		met := make([]bool, width)
 		parallel(p, width, func(number int) {
 			met[number] = p.meet(fault, from+number, p.target.Accounts[number], call)
 		})
-		if slices.Contains(met, false) {
-			return
-		}
+		some, more = some || met[0], !slices.Contains(met, false)
 	}
+	return some
 }
 
 // meeting is a call that meets with a fault.
@@ -101,7 +115,7 @@ func (p *probe) timed(subject subject, op sdk.Operation) sdk.Receipt {
 func faultsOfSets(probe *probe) {
 	plain := probe.open()
 	for _, fault := range []fault{refuses, cutsBefore, cutsAfter, withholds, stalls} {
-		probe.meeting(fault, func(subject subject, account, what string) func() {
+		probe.mustMeet(fault, "a set", func(subject subject, account, what string) func() {
 			was := known(probe, plain, account)
 			op := probe.set(account, probe.value())
 			receipt := probe.timed(subject, op)
@@ -123,16 +137,29 @@ func faultsOfVerify(probe *probe) {
 	}
 	for _, fault := range hiccups {
 		for _, right := range []bool{true, false} {
-			probe.meeting(fault, func(subject subject, account, what string) func() {
-				tried := values[account]
-				if !right {
-					tried = probe.value()
-				}
-				verdict, err := subject.verify(probe.t.Context(), account, probe.kind(), secret.New(tried))
-				probe.wantVerdict(verdict, err, right, "Verify with "+what)
-				return func() {}
-			})
+			probe.verifyMeets(fault, right, values)
 		}
+	}
+}
+
+// verifyMeets has verifies of values that are right, or of others, meet with a fault.
+// One that says that it cannot tell need not ask for that.
+func (p *probe) verifyMeets(fault fault, right bool, values map[string]string) {
+	var unknowing atomic.Bool
+	met := p.meeting(fault, func(subject subject, account, what string) func() {
+		tried := values[account]
+		if !right {
+			tried = p.value()
+		}
+		verdict, err := subject.verify(p.t.Context(), account, p.kind(), secret.New(tried))
+		p.wantVerdict(verdict, err, right, "Verify with "+what)
+		if verdict == sdk.CannotTell && err == nil {
+			unknowing.Store(true)
+		}
+		return func() {}
+	})
+	if !met && !unknowing.Load() {
+		p.unmet("Verify")
 	}
 }
 
@@ -150,7 +177,7 @@ func (p *probe) wantVerdict(verdict sdk.Verdict, err error, right bool, what str
 // faultsOfFind: an account that cannot be asked for is not one that there is not.
 func faultsOfFind(probe *probe) {
 	for _, fault := range hiccups {
-		probe.meeting(fault, func(subject subject, account, what string) func() {
+		probe.mustMeet(fault, "Find or Resolve", func(subject subject, account, what string) func() {
 			if probe.can(sdk.CanFind) {
 				_, err := subject.find(probe.t.Context(), account)
 				probe.wantAway(err, "Find with "+what)
@@ -181,7 +208,7 @@ func (p *probe) wantAway(err error, what string) {
 func faultsOfLists(probe *probe) {
 	whole := len(listed(probe, probe.open()))
 	for _, fault := range hiccups {
-		probe.meeting(fault, func(subject subject, _, what string) func() {
+		probe.mustMeet(fault, "List", func(subject subject, _, what string) func() {
 			count := 0
 			err := subject.list(probe.t.Context(), "", nil, func(sdk.Account) error { count++; return nil })
 			if err == nil && count < whole {

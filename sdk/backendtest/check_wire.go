@@ -158,7 +158,10 @@ func staysWithin(probe *probe) {
 	if err := subject.close(); err != nil {
 		probe.fail("Close: %v", err)
 	}
-	if most := relay.busiest(); most > 1 {
+	switch most := relay.busiest(); {
+	case most == 0:
+		probe.unmet("a set")
+	case most > 1:
 		probe.fail("%d operations at once at the server, with a concurrency of 1", most)
 	}
 }
@@ -180,7 +183,9 @@ func closeWaits(probe *probe) {
 		}
 		var done sync.WaitGroup
 		done.Go(func() { probe.guard(func() { receipt, failed = l.apply("mine", op) }) })
-		relay.begun(5 * time.Second)
+		if !relay.begun(5 * time.Second) {
+			probe.unmet("a set")
+		}
 		if err := l.close("mine"); err != nil {
 			probe.fail("Close: %v", err)
 		}
@@ -198,16 +203,17 @@ func closeWaits(probe *probe) {
 	}
 }
 
-// begun waits until an exchange has begun.
-func (r *relay) begun(limit time.Duration) {
+// begun waits until an exchange has begun; false: none did within the limit.
+func (r *relay) begun(limit time.Duration) bool {
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		r.mu.Lock()
 		begun := r.exchanges > 0
 		r.mu.Unlock()
 		if begun {
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // leavesNoProcess: what a plugin has started ends with it.

@@ -103,6 +103,26 @@ func TestEveryLieOfALostConnectionIsCaught(t *testing.T) {
 	}
 }
 
+// TestAFaultThatWasNotMetShowsNothing: a backend that goes past the relay fails, and
+// does not pass untried.
+func TestAFaultThatWasNotMetShowsNothing(t *testing.T) {
+	for check, question := range map[string]string{
+		"faults/sets tell the truth": "set", "faults/verify tells the truth": "verify", "faults/find says nothing of an account": "find",
+		"faults/a list is never short in silence": "list", checkOfShards: "set",
+	} {
+		backend := &teller{stray: question}
+		target := func(t testing.TB) Target {
+			made := banked(t)
+			backend.home = made.Server
+			return made
+		}
+		found := findings(t, Options{Backend: backend, Target: target, Patience: 2 * time.Second}, check)[check]
+		if !strings.Contains(fmt.Sprint(found), "made no exchange through the relay") {
+			t.Errorf("%s: %v", check, found)
+		}
+	}
+}
+
 const checkOfShards = "leaks/no six characters of a secret, whatever fails"
 
 // TestWhatAProcessDoesIsCaught: what only a plugin in a process of its own can do.
@@ -124,6 +144,8 @@ func TestWhatAProcessDoesIsCaught(t *testing.T) {
 			}
 			return t.set(ctx, op)
 		}}},
+		{"says that it is done, and asks no server", "wire/no more at once than allowed", &teller{apply: func(*till, context.Context, sdk.Operation) sdk.Receipt { return sdk.OK() }}},
+		{"says that it is done, and asks no server, while it is closed", "close/waits for what runs", &teller{apply: func(*till, context.Context, sdk.Operation) sdk.Receipt { return sdk.OK() }}},
 		{"does two things at once", "wire/no more at once than allowed", &teller{apply: func(t *till, ctx context.Context, op sdk.Operation) sdk.Receipt {
 			other := make(chan sdk.Receipt)
 			go func() { other <- t.set(ctx, op) }()
