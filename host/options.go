@@ -48,6 +48,7 @@ type RunOptions struct {
 	New          bool  // although an unfinished run of the same exists
 	MaxUsers     int64 // 0: no limit
 	MinUsers     int64
+	Exercise     Exercise
 	Overwrite    bool
 	Requestor    string
 	SourceSystem string

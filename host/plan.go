@@ -159,6 +159,7 @@ func (p *planner) freeze(ctx context.Context, draft *ledger.Draft) (*ledger.Run,
 		p.warnings = append(p.warnings, noUsers(plan))
 	}
 	p.warnings = slices.Concat(p.warnings, plan.Lasting, users.Warnings())
+	plan.Notes = append(plan.Notes, p.options.Exercise.notes(plan.Due)...)
 	shown := preview(p.flow, plan, p.warnings)
 	shown.Backends, shown.Recipients = backendLines(p.backends.pins), draft.Recipients()
 	if err := p.ask(ctx, shown); err != nil {
@@ -192,6 +193,7 @@ func (p *planner) engineJob(users source.Source, draft engine.Draft) engine.Plan
 // runs.
 func (p *planner) job(ctx context.Context, users source.Source, draft *ledger.Draft) engine.PlanJob {
 	flow, job := p.flow, p.engineJob(users, draft)
+	job.Exercise = p.options.Exercise.engine()
 	if flow.Revert {
 		find := known(ctx, p.host, "", p.backends)
 		job.Known = func(label, account, cred string) bool {

@@ -26,7 +26,23 @@ type rehearsal struct {
 	flow   *workflow.Workflow
 	labels []string
 	parts  []*part
-	ended  map[string][]*report.Result // by wave, how its first user was tried first: all others end alike but for their rows
+	ended  map[string]*asBefore // by wave, how its last user ended: most end alike but for their rows
+}
+
+// asBefore is how a user of a wave ended, and the result that this is.
+type asBefore struct {
+	how    engine.Rehearsed
+	result *report.Result
+}
+
+// like reports whether a user ends as that one did, but for its row.
+func (b *asBefore) like(end engine.Rehearsed) bool {
+	if b == nil || b.how.Status != end.Status || b.how.Reason != end.Reason {
+		return false
+	}
+	return slices.EqualFunc(b.how.Steps, end.Steps, func(one, other journal.Step) bool {
+		return one.Backend == other.Backend && one.Kind == other.Kind
+	})
 }
 
 // part is one report of a rehearsal.
@@ -39,7 +55,7 @@ type part struct {
 
 // newRehearsal returns nil for a script that makes no rows of its own.
 func newRehearsal(flow *workflow.Workflow, backends *backends) *rehearsal {
-	made := &rehearsal{flow: flow, ended: map[string][]*report.Result{}}
+	made := &rehearsal{flow: flow, ended: map[string]*asBefore{}}
 	for _, backend := range backends.list {
 		made.labels = append(made.labels, backend.Label)
 	}
@@ -75,29 +91,27 @@ func (h *rehearsal) user(ctx context.Context, end engine.Rehearsed) error {
 // ends are the results that a user is tried with: done, and for the first of a
 // wave what else may come. They are good until those of the next user.
 func (h *rehearsal) ends(end engine.Rehearsed) []*report.Result {
-	if kept := h.ended[end.Wave]; kept != nil && !end.Skipped {
-		kept[0].Row = end.Row
-		return kept
+	kept := h.ended[end.Wave]
+	if kept.like(end) {
+		kept.result.Row = end.Row
+		return []*report.Result{kept.result}
 	}
 	first := h.made(end)
 	list := []*report.Result{&first}
-	if end.Skipped {
+	h.ended[end.Wave] = &asBefore{end, &first}
+	if end.Wave == "" || kept != nil {
 		return list
 	}
-	h.ended[end.Wave] = list[:1:1]
 	for status, code := range map[journal.Status]sdk.Code{journal.Failed: sdk.AccountNotFound, journal.Pending: ""} {
-		bare := h.made(engine.Rehearsed{Row: end.Row, Wave: end.Wave})
-		bare.Status, bare.Code = status, code
+		bare := h.made(engine.Rehearsed{Row: end.Row, Wave: end.Wave, Status: status})
+		bare.Code = code
 		list = append(list, &bare)
 	}
 	return list
 }
 
 func (h *rehearsal) made(end engine.Rehearsed) report.Result {
-	result := report.Result{Row: end.Row, Status: journal.Done, Wave: end.Wave}
-	if end.Skipped {
-		result.Status, result.Message = journal.Skipped, end.Reason
-	}
+	result := report.Result{Row: end.Row, Status: end.Status, Message: end.Reason, Wave: end.Wave}
 	value := secret.New("simulated")
 	names := map[string]report.Named{}
 	for _, label := range h.labels {
@@ -121,12 +135,12 @@ func (h *rehearsal) made(end engine.Rehearsed) report.Result {
 	return result
 }
 
-// row makes one row. An error over a user who is not done is not
+// row makes one row. An error over a user who is neither done nor skipped is not
 // said: rows may well look into what only a real end has.
 func (h *rehearsal) row(ctx context.Context, part *part, result *report.Result, end engine.Rehearsed) error {
 	row, include, err := h.flow.TryReportRow(ctx, part.index, result)
 	if err != nil || !include {
-		if err != nil && !end.Skipped && result.Status != journal.Done {
+		if err != nil && result.Status != journal.Done && result.Status != journal.Skipped {
 			return nil
 		}
 		return err

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,78 @@ workflow(users = users, select = select, rotate = rotate, reports = [report.@KIN
 				t.Errorf("the plan is left behind:\n%s", list)
 			}
 		})
+	}
+}
+
+// TestRotateIsTriedAtPlanWithEveryUser: a hook that fails for one department changes
+// nothing, and is told once with its place, a user and how many others there are.
+func TestRotateIsTriedAtPlanWithEveryUser(t *testing.T) {
+	const script = `b = backend("htpasswd", path = "users.htpasswd", hash = "sha256", create = True)
+quota = {"IT": 1, "Sales": 2}
+def rotate(user, step):
+    if user.dep == "gone":
+        return skip("has left")
+    if user.dep == "away":
+        return failed("no answer")
+    @FIRST@
+    step.set(b, user.login, step.generate())
+workflow(users = csv("users.csv", key = "login"), rotate = rotate, reports = [report.csv("out.csv", row = lambda r: {"login": r.user.login, "status": r.status, "why": r.message})])
+`
+	var people strings.Builder
+	people.WriteString("login,dep\n")
+	for i := range 2000 {
+		people.WriteString(fmt.Sprintf("u%04d,%s\n", i, map[bool]string{true: "Legal", false: "IT"}[i >= 1500 && i < 1503]))
+	}
+	p := newPlace(t)
+	p.write("users.csv", people.String()+"ann,gone\nben,away\n")
+	p.write("s.star", strings.Replace(script, "@FIRST@", `quota[user.dep] + 1`, 1))
+	r := p.must(2, "run", "s.star", "--yes")
+	if want := "s.star:8:10: rotate(\"u1500\"), users.csv:1502, tried on simulated steps: key \"Legal\" not in dict; add it to quota, or write quota.get(…, what to take instead) (and so for 2 more)"; !strings.Contains(r.stderr, want) || strings.Count(r.stderr, "\n") > 2 {
+		t.Errorf("said:\n%s\nwant %s", r.stderr, want)
+	}
+	if _, err := os.Stat(filepath.Join(p.dir, "users.htpasswd")); err == nil {
+		t.Error("something was changed")
+	}
+	if list := p.must(0, "runs").stdout; strings.Contains(list, "s.star") {
+		t.Errorf("the plan is left behind:\n%s", list)
+	}
+	p.must(0, "plan", "s.star", "--no-exercise")
+
+	p.write("s.star", strings.Replace(script, "@FIRST@", `pass`, 1))
+	p.write("users.csv", "login,dep\nann,gone\nben,away\ncyd,IT\n")
+	p.must(3, "run", "s.star", "--yes", "--new")
+	if got, want := p.read("out.csv"), "login,status,why\nann,skipped,has left\nben,failed,no answer\ncyd,done,\n"; got != want {
+		t.Errorf("the report: %q, want %q", got, want)
+	}
+}
+
+// TestAnExerciseCanRefuseAndLose what a script does not expect to be refused or lost.
+func TestAnExerciseCanRefuseAndLose(t *testing.T) {
+	p := newPlace(t)
+	var logins []string
+	for i := range 200 {
+		logins = append(logins, fmt.Sprintf("\"u%03d\"", i))
+	}
+	p.write("s.star", `b = backend("memory")
+texts = {"": "fine", "AccountNotFound": "missing"}
+def rotate(user, step):
+    result = step.try_set(b, user.login, step.generate())
+    if not result.ok:
+        step.set(b, user.login + "-2", step.generate())
+        return failed(texts[result.code])
+workflow(users = rows([`+strings.Join(logins, ", ")+`], key = "login"), rotate = rotate)
+`)
+	p.must(0, "plan", "s.star", "--exercise")
+	for how, want := range map[string]string{
+		"fail:set=5%":       `s.star:7:`,
+		"crash":             `it goes on with "set memory u000-2" as step 4, and when the lost step is found to be applied it takes no step`,
+		"fail:sett=5%":      `--exercise: fail: there is no step "sett"; did you mean "set"?`,
+		"fail:set=5":        `--exercise: fail:set: "5" is no share; write a number from 0 to 100 with a percent sign`,
+		"fail:set=5%,crush": `--exercise: there is no "crush"; write crash, fail:set=5%, or both with a comma`,
+	} {
+		if r := p.must(2, "plan", "s.star", "--new", "--exercise="+how); !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: said\n%s\nwant %s", how, r.stderr, want)
+		}
 	}
 }
 

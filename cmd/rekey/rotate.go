@@ -50,12 +50,13 @@ type planning struct {
 	MaxUsers  int64    `help:"Refuse a plan with more users than this." placeholder:"N"`
 	MinUsers  int64    `help:"Refuse a plan with fewer users than this." placeholder:"N"`
 	Recipient []string `help:"Also seal the values to this age recipient; may be repeated." placeholder:"AGE"`
+	exercising
 	applying
 }
 
 func (f planning) options() host.RunOptions {
 	runOptions := f.applying.options()
-	runOptions.New, runOptions.MaxUsers, runOptions.MinUsers = f.New, f.MaxUsers, f.MinUsers
+	runOptions.New, runOptions.MaxUsers, runOptions.MinUsers, runOptions.Exercise = f.New, f.MaxUsers, f.MinUsers, f.exercising.options()
 	return runOptions
 }
 
@@ -67,8 +68,9 @@ type runCmd struct {
 
 // Help is the longer help of the command.
 func (runCmd) Help() string {
-	return `The script is checked, the users are read, every backend is asked whether it is ready, and the plan is shown. Nothing
-is changed before you confirm (or give --yes). What was killed or stopped goes on with "rekey resume".`
+	return `The script is checked, the users are read, its hooks and the reports' rows are tried with each user on simulated steps, every
+backend is asked whether it is ready, and the plan is shown. Nothing is changed before you confirm (or give --yes).
+What was killed or stopped goes on with "rekey resume".`
 }
 
 // Run plans and applies.

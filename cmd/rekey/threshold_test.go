@@ -22,7 +22,7 @@ workflow(users = rows(["u%d" % i for i in range(100)], key = "login"), rotate = 
 func TestThresholdsHoldOverAResume(t *testing.T) {
 	p := newPlace(t)
 	p.write("canaries.star", canaries)
-	first := p.must(4, "run", "canaries.star", "--yes")
+	first := p.must(4, "run", "canaries.star", "--yes", "--no-exercise")
 	if !strings.Contains(first.stdout, "--over-threshold") {
 		t.Errorf("the advice leads through the threshold:\n%s", first.stdout)
 	}
@@ -65,7 +65,7 @@ func (p *place) oneFailed() string {
 func TestARetryThatHelpsGoesOn(t *testing.T) {
 	p := newPlace(t)
 	p.write("canaries.star", canaries)
-	p.must(4, "run", "canaries.star", "--yes")
+	p.must(4, "run", "canaries.star", "--yes", "--no-exercise")
 	p.write("canaries.star", strings.Replace(canaries, "% 2\n", "% 2 == 7\n", 1))
 	if o := p.outcome(0, "retry", "last", "--yes", "--accept-change"); o.Counts["done"] != 100 {
 		t.Errorf("after the retry: %v", o.Counts)

@@ -41,20 +41,21 @@ type PlanJob struct {
 
 	// Known reports whether an earlier value of a credential is known, for a
 	// workflow that reverts; nil: it does not.
-	Known func(label, account, cred string) bool
+	Known    func(label, account, cred string) bool
+	Exercise Exercise
 	// Rehearse tries what a report makes of a user once it has ended; its error may
 	// be a *diag.Problems. nil: nothing is tried.
 	Rehearse func(ctx context.Context, end Rehearsed) error
 }
 
-// Rehearsed is how a user might end: as the plan has it, or as the first user of
-// its wave does on simulated steps.
+// Rehearsed is how a user might end: as the plan has it, or on simulated steps; one
+// whose rotate was not tried as the first user of its wave.
 type Rehearsed struct {
-	Row     source.Row
-	Wave    string // "" for a user that the plan skips
-	Skipped bool
-	Reason  string
-	Steps   []journal.Step // set, change and reset, all applied
+	Row    source.Row
+	Wave   string         // "" for a user that the plan skips
+	Status journal.Status // when each step succeeds
+	Reason string
+	Steps  []journal.Step // set, change and reset, all applied
 }
 
 // Preview is a plan in numbers. Waves is in the order of PlanJob.Waves.
@@ -74,7 +75,7 @@ func MakePlan(ctx context.Context, job PlanJob) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	made := &planner{PlanJob: job, schema: schema, first: map[int]source.Row{}, again: map[defect]*int64{}, changes: map[int][]journal.Step{}, lasting: map[string]int64{}}
+	made := &planner{PlanJob: job, schema: schema, again: map[defect]*int64{}, tried: map[int]tryout{}, lasting: map[string]int64{}}
 	if err := made.columns(); err != nil {
 		return Preview{}, err
 	}
@@ -91,15 +92,12 @@ func MakePlan(ctx context.Context, job PlanJob) (Preview, error) {
 }
 
 // look counts the accounts of a user that nothing can set back.
-func (p *planner) look(ctx context.Context, row source.Row) {
+func (p *planner) look(changes []journal.Step) {
 	if p.Known == nil {
 		return
 	}
-	steps := newSteps(p.stage, ledger.User{Key: row.Key}, row)
-	steps.simulated, steps.quiet = true, true
-	p.Hooks.Rotate(ctx, row, steps)
 	said := map[string]bool{}
-	for _, step := range steps.changedBy {
+	for _, step := range changes {
 		if step.Verb != journal.Change && !said[step.Backend] && !p.Known(step.Backend, step.Account, step.Kind) {
 			said[step.Backend] = true
 			p.lasting[step.Backend]++
@@ -121,6 +119,7 @@ func (p *planner) setUp(ctx context.Context) {
 	for _, backend := range p.Backends {
 		p.stage.dispatchers[backend.Label] = &dispatcher{backend: backend}
 	}
+	p.exerciser = exerciser{hooks: p.Hooks, stage: p.stage, exercise: p.Exercise}
 }
 
 type planner struct {
@@ -131,11 +130,11 @@ type planner struct {
 	noted    []int64           // of which row each listed problem is, by its number
 	again    map[defect]*int64 // how often each failure of a hook came again
 	preview  Preview
-	first    map[int]source.Row     // of each wave
-	lasting  map[string]int64       // by label, the users of whom no earlier value is known
-	changes  map[int][]journal.Step // what its first user's rotate changed on simulated steps
-	stage    *run                   // for simulated steps
-	parts    []part
+	lasting  map[string]int64 // by label, the users of whom no earlier value is known
+	tried    map[int]tryout   // the first user of each wave
+	stage    *run             // for simulated steps
+	exerciser
+	parts []part
 }
 
 // part is where the rows of one file begin: a source may be several, one after
@@ -262,7 +261,7 @@ func (p *planner) row(ctx context.Context, row source.Row) error {
 	if !due {
 		plannedUser.Wave, plannedUser.Skipped, plannedUser.Reason = -1, true, reason
 		p.preview.Skipped++
-		p.rehearse(ctx, Rehearsed{Row: row, Skipped: true, Reason: reason})
+		p.rehearse(ctx, Rehearsed{Row: row, Status: journal.Skipped, Reason: reason})
 		return p.add(plannedUser, row)
 	}
 	if plannedUser.Wave, err = p.waveOf(ctx, row); err != nil {
@@ -270,13 +269,31 @@ func (p *planner) row(ctx context.Context, row source.Row) error {
 	}
 	p.preview.Due++
 	p.preview.Waves[plannedUser.Wave]++
-	if _, known := p.first[plannedUser.Wave]; !known {
-		p.first[plannedUser.Wave] = row
-		p.exercise(ctx, plannedUser.Wave, row)
+	if err := p.exerciseUser(ctx, plannedUser.Wave, row); err != nil {
+		return err
 	}
-	p.look(ctx, row)
-	p.rehearse(ctx, Rehearsed{Row: row, Wave: p.Waves[plannedUser.Wave].Name, Steps: p.changes[plannedUser.Wave]})
 	return p.add(plannedUser, row)
+}
+
+// exerciseUser tries rotate, and then the reports' rows, with a user that is due. A
+// user beyond those of the exercise ends as the last one of its wave did.
+func (p *planner) exerciseUser(ctx context.Context, wave int, row source.Row) error {
+	made, known := p.tried[wave]
+	switch {
+	case !known:
+		made = p.first(ctx, row)
+		p.tried[wave] = made
+		p.noteAsked(made.steps)
+	case p.Known != nil || p.preview.Due <= p.Exercise.Users:
+		made = p.other(ctx, row)
+	}
+	p.look(made.changes)
+	if made.problem != nil && (p.preview.Due <= p.Exercise.Users || !known && certain(made.verdict)) {
+		p.failed(*made.problem)
+		return p.full()
+	}
+	p.rehearse(ctx, Rehearsed{Row: row, Wave: p.Waves[wave].Name, Status: made.status, Reason: made.verdict.Reason, Steps: made.changes})
+	return nil
 }
 
 // rehearse tries what a report makes of a user.
@@ -335,6 +352,11 @@ func (p *planner) hookFailed(hook string, row source.Row, err error) error {
 	} else {
 		p.problem(row, "%s(%q): %s", hook, row.Key, err)
 	}
+	return p.full()
+}
+
+// full ends the plan when there are more problems than are listed.
+func (p *planner) full() error {
 	if p.problems.Total > diag.MaxProblems {
 		return &p.problems
 	}
@@ -406,18 +428,6 @@ func (p *planner) fillByTake() {
 	}
 }
 
-// exercise rotates the first user of a wave on simulated steps.
-func (p *planner) exercise(ctx context.Context, wave int, row source.Row) {
-	steps := newSteps(p.stage, ledger.User{Key: row.Key}, row)
-	steps.simulated = true
-	verdict := p.Hooks.Rotate(ctx, row, steps)
-	p.changes[wave] = steps.changedBy
-	p.noteAsked(steps.askedOf)
-	if mendable(verdict) {
-		p.problem(row, "rotate(%q), tried on simulated steps: %s", row.Key, verdict.Fault.Message)
-	}
-}
-
 // noteAsked keeps what was asked of each backend.
 func (p *planner) noteAsked(asked []journal.Step) {
 	if p.preview.Asks == nil {
@@ -428,13 +438,4 @@ func (p *planner) noteAsked(asked []journal.Step) {
 			p.preview.Asks[step.Backend] = slices.Sorted(slices.Values(append(verbs, step.Verb)))
 		}
 	}
-}
-
-// mendable reports whether what a simulated rotate raised is a defect of the
-// script, which would hit every user, and not of this row.
-func mendable(verdict journal.Verdict) bool {
-	if verdict.Kind != journal.Raised || verdict.Fault == nil {
-		return false
-	}
-	return verdict.Fault.Static || verdict.Fault.Code == journal.ScriptError && !verdict.Fault.OfRow
 }

@@ -204,7 +204,7 @@ func TestWhatNothingCanSetBackIsCountedAtPlan(t *testing.T) {
 		p := &planner{lasting: map[string]int64{}, PlanJob: PlanJob{Hooks: steps(c.list...), Backends: []Backend{x.backend("a")},
 			Known: func(string, string, string) bool { return c.known }}}
 		p.setUp(context.Background())
-		p.look(t.Context(), source.Row{Key: "ann"})
+		p.look(p.other(t.Context(), source.Row{Key: "ann"}).changes)
 		if p.lasting["a"] != c.want {
 			t.Errorf("%s: counted %d, want %d", c.name, p.lasting["a"], c.want)
 		}

@@ -18,14 +18,12 @@ import (
 // that error is a *Fault.
 type Steps struct {
 	userState
-	simulated   bool
-	changedBy   []journal.Step // simulated steps that would change something
-	askedOf     []journal.Step // all simulated steps
-	quiet       bool           // simulated once more, for the host alone
-	trial       recorder       // takes the steps down instead of taking them; nil: they are taken
-	drawn       []poolKey      // values of backends' own generators
-	mintFailure *mintFailure   // a value that a batch could not make; nil: none
-	endsRow     bool           // users of a batch were done before this one left it
+	simulation  *simulation  // answers the steps; nil: backends do
+	quiet       bool         // simulated for the host alone
+	trial       recorder     // takes the steps down instead of taking them; nil: they are taken
+	drawn       []poolKey    // values of backends' own generators
+	mintFailure *mintFailure // a value that a batch could not make; nil: none
+	endsRow     bool         // users of a batch were done before this one left it
 }
 
 // recorder takes the steps of a hook down; see trial.
@@ -61,12 +59,8 @@ func (s *Steps) Do(ctx context.Context, step journal.Step) (journal.Result, erro
 	if s.trial != nil {
 		return s.trial.step(ctx, s.n, step, dispatcher)
 	}
-	if s.simulated {
-		s.askedOf = append(s.askedOf, step)
-		if traits, _ := journal.TraitsOf(step.Verb); traits.Changes {
-			s.changedBy = append(s.changedBy, step)
-		}
-		return simulate(step), nil
+	if s.simulation != nil {
+		return s.simulation.step(s.n, step), nil
 	}
 	if err := s.mayContinue(); err != nil {
 		return journal.Result{}, err
@@ -121,18 +115,6 @@ func needs(backend Backend, step journal.Step) error {
 	return nil
 }
 
-// simulate is a step at plan: it succeeds.
-func simulate(step journal.Step) journal.Result {
-	result := journal.Result{Outcome: sdk.Applied}
-	switch step.Verb {
-	case journal.Reset:
-		result.Value = journal.Given(secret.New("simulated"))
-	case journal.Find:
-		result.Account = &sdk.Account{Account: step.Account, ID: step.Account, Login: step.Account, Status: sdk.StatusActive}
-	}
-	return result
-}
-
 // Generate mints a value that satisfies the policies of its targets. On a
 // replay it is the value that the ledger holds, if an intent carried it.
 func (s *Steps) Generate(ctx context.Context, wish GenerateStep) (*journal.Value, error) {
@@ -142,6 +124,9 @@ func (s *Steps) Generate(ctx context.Context, wish GenerateStep) (*journal.Value
 	}
 	if s.trial != nil {
 		return s.trial.generate(ctx, s.n, wish)
+	}
+	if s.simulation != nil && s.simulation.plain {
+		return s.simulation.value(ctx, s.run, wish, s.n)
 	}
 	value := &journal.Value{Origin: s.n}
 	wish.drawn = &s.drawn
@@ -172,13 +157,16 @@ func newSteps(run *run, user ledger.User, row source.Row) *Steps {
 	return &Steps{userState: userState{run: run, user: user, row: row, names: namesOf(row), history: journal.Read(user.History), before: len(user.History)}}
 }
 
+// skippedLate is what is wrong with a skip() after something was changed.
+const skippedLate = "skip() after the first set, change, reset, unlock or revoke"
+
 // checked turns an ending that the hook may not have into a fault.
 func (s *Steps) checked(verdict journal.Verdict) journal.Verdict {
 	fault := func(code sdk.Code, format string, args ...any) journal.Verdict {
 		return journal.Verdict{Kind: journal.Raised, Fault: &journal.Fault{Code: code, Message: fmt.Sprintf(format, args...)}}
 	}
 	if verdict.Kind == journal.SaidSkip && (len(s.history.Touched()) > 0 || s.history.Acted()) {
-		return fault(journal.ScriptError, "skip() after the first set, change, reset, unlock or revoke")
+		return fault(journal.ScriptError, skippedLate)
 	}
 	if verdict.Kind != journal.Raised {
 		if err := s.history.Replay.Beyond(s.n); err != nil {

@@ -1,6 +1,11 @@
 package journal
 
-import "github.com/rekey-host/rekey/sdk"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/rekey-host/rekey/sdk"
+)
 
 // VerdictKind is how a call of rotate ended.
 type VerdictKind uint8
@@ -32,12 +37,22 @@ type Fault struct {
 	// a key, a conversion.
 	OfRow bool
 
+	// File, Line and Column are the place in the script, which Message ends with too;
+	// File is "" where it has none.
+	File         string
+	Line, Column int
+
 	Static    bool // it does not depend on the row
 	Postponed bool // the user goes on in another process, when no lost request can arrive any more
 }
 
 // Error returns the code and the message.
 func (f *Fault) Error() string { return string(f.Code) + ": " + f.Message }
+
+// Text returns the message without the place that it ends with.
+func (f *Fault) Text() string {
+	return strings.TrimSuffix(f.Message, fmt.Sprintf(" (%s:%d)", f.File, f.Line))
+}
 
 // isPostponed reports whether the user goes on in another process.
 func (v Verdict) isPostponed() bool { return v.Kind == Raised && v.Fault != nil && v.Fault.Postponed }

@@ -74,6 +74,7 @@ func (j job) raised(call *state, err error) journal.Verdict {
 		verdict.Fault = &journal.Fault{Code: journal.ScriptError, Message: j.said(stopped, err), OfRow: stopped != nil || ofRow(err)}
 	}
 	verdict.Fault.Backtrace = backtrace(err)
+	verdict.Fault.File, verdict.Fault.Line, verdict.Fault.Column = j.place(err)
 	return verdict
 }
 
@@ -85,14 +86,22 @@ func (j job) said(stopped, err error) string {
 	if stopped != nil {
 		message, fix = stopped.Error(), ""
 	}
-	at, _ := where(innermost(err))
-	place := fmt.Sprintf("%s:%d", at.Filename(), at.Line)
-	if !at.IsValid() {
-		file, line, _ := j.in.placeOf(j.hook.fn)
-		place = fmt.Sprintf("%s:%d", file, line)
-	}
 	if fix != "" {
 		message += "; " + fix
 	}
-	return message + " (" + place + ")"
+	file, line, _ := j.place(err)
+	return fmt.Sprintf("%s (%s:%d)", message, file, line)
+}
+
+// place is where an error of the hook arose; the hook itself, where that is not
+// known.
+func (j job) place(err error) (file string, line, column int) {
+	at, _ := where(innermost(err))
+	if !at.IsValid() {
+		return j.in.placeOf(j.hook.fn)
+	}
+	if file := j.in.files[at.Filename()]; file != nil {
+		return file.Place(file.Start(at))
+	}
+	return at.Filename(), int(at.Line), int(at.Col)
 }
