@@ -1,32 +1,61 @@
 package diag
 
 import (
-	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// DidYouMean returns a fix that names the candidate nearest to name, or "".
-// A distant candidate is never shown.
+// DidYouMean returns a fix that names the candidates nearest to name, every one
+// of equal distance, or "". A distant candidate is never shown.
 func DidYouMean(name string, candidates []string) string {
-	best := Nearest(name, candidates)
-	if best == "" {
+	near := nearest(name, candidates)
+	if len(near) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("did you mean %q?", best)
+	quoted := make([]string, len(near))
+	for i, candidate := range near {
+		quoted[i] = strconv.Quote(candidate)
+	}
+	text := quoted[len(quoted)-1]
+	if others := quoted[:len(quoted)-1]; len(others) > 0 {
+		text = strings.Join(others, ", ") + " or " + text
+	}
+	return "did you mean " + text + "?"
 }
 
 // Nearest returns the candidate that differs least from name, the first of
 // several; "" if all are far.
 func Nearest(name string, candidates []string) string {
+	if near := nearest(name, candidates); len(near) > 0 {
+		return near[0]
+	}
+	return ""
+}
+
+// maxNear is how many candidates are shown: more say that the name resembles
+// nothing.
+const maxNear = 4
+
+// nearest returns the candidates that differ least from name, in their order,
+// each once; nil if all are far. One that differs in case only comes alone.
+func nearest(name string, candidates []string) (best []string) {
 	length := utf8.RuneCountInString(name)
-	best, least := "", min(length, 1+max(1, length/3)) // one letter resembles every other
+	if length == 0 {
+		return nil
+	}
+	least := min(length, 1+max(1, length/3)) - 1 // one letter resembles every other
 	for _, candidate := range candidates {
 		if strings.EqualFold(candidate, name) {
-			return candidate
+			return []string{candidate}
 		}
-		if distance := Distance(strings.ToLower(name), strings.ToLower(candidate)); distance < least {
-			best, least = candidate, distance
+		distance := Distance(strings.ToLower(name), strings.ToLower(candidate))
+		if distance < least {
+			best, least = nil, distance
+		}
+		if distance == least && len(best) < maxNear && !slices.Contains(best, candidate) {
+			best = append(best, candidate)
 		}
 	}
 	return best

@@ -36,3 +36,22 @@ func TestProblemsAreShownOneWay(t *testing.T) {
 		t.Errorf("at a place: %q", got)
 	}
 }
+
+func TestEveryCandidateOfEqualDistanceIsNamed(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		candidates []string
+		want       string
+	}{
+		{"far", []string{"csv"}, ""},
+		{"nmae", []string{"name", "mail"}, `did you mean "name"?`},
+		{"ste", []string{"set", "step", "site", "stem", "state"}, `did you mean "set", "step", "site" or "stem"?`},
+		{"ab", []string{"abc", "abd", "abc"}, `did you mean "abc" or "abd"?`},
+		{"NAME", []string{"named", "name"}, `did you mean "name"?`},
+		{"x", []string{"y"}, ""}, {"", []string{"", "a"}, ""},
+	} {
+		if got := diag.DidYouMean(tt.name, tt.candidates); got != tt.want {
+			t.Errorf("%s of %v: %s, want %s", tt.name, tt.candidates, got, tt.want)
+		}
+	}
+}

@@ -10,6 +10,7 @@ type Problem struct {
 	Column  int    // from 1, in bytes; 0: the whole line
 	Message string
 	Fix     string
+	Rule    string // "" or which check found it, for programs; not printed
 	Same    string // "" or a text that other users share, for the same reason; not printed
 	Cause   error  // what errors.Is finds in Problems; may be nil; not printed
 }

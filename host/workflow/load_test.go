@@ -76,7 +76,7 @@ func TestModules(t *testing.T) {
 		want       string
 	}{
 		{"a name that the module lacks", `load("a.star", "frozn")` + tail, []string{"a.star", "frozen = 1\n"}, `w.star:1:17: load: a.star has no "frozn"; did you mean "frozen"?`},
-		{"a private name", `load("a.star", "_x")` + tail, []string{"a.star", "_x = 1\n"}, `w.star:1:17: load: names with leading underscores are not exported: _x`},
+		{"a private name", `load("a.star", "_x")` + tail, []string{"a.star", "_x = 1\n"}, `w.star:1:17: load: names with leading underscores are not exported: _x; a name with _ stays in its file: give it another one there`},
 		{"a cycle", `load("a.star", "a")` + tail, []string{"a.star", `load("b.star", "b")` + "\na = b\n", "b.star", `load("a.star", "a")` + "\nb = a\n"},
 			`b.star:1:6: load: the files load each other: a.star loads b.star loads a.star; move what both need into a third file`},
 		{"itself", `load("w.star", "users")` + "\na = 1" + tail, nil, `w.star:1:6: load: the files load each other: w.star loads w.star; move what both need into a third file`},
@@ -86,8 +86,8 @@ func TestModules(t *testing.T) {
 			`lib/a.star:1:6: load: "b.star" does not exist; names are relative to the script's directory: write "lib/b.star"`},
 		{"neither there nor beside", `load("lib/a.star", "a")` + tail, []string{"lib/a.star", `load("b.star", "b")` + "\na = b\n", "lib/c.star", "b = 1\n"},
 			`lib/a.star:1:6: load: "b.star" does not exist; did you mean "w.star"?`},
-		{"flaws of both", `load("a.star", "a")` + "\nx = undefd" + tail, []string{"a.star", "a = undefned\n"}, "w.star:2:5: undefined: undefd\na.star:1:5: undefined: undefned"},
-		{"a flaw of syntax", `load("a.star", "a")` + tail, []string{"a.star", "a = (\n"}, `a.star:2:1: the ( of line 1 is not closed: got end of file, want primary expression; close it`},
+		{"flaws of both", `load("a.star", "a")` + "\nx = undefd" + tail, []string{"a.star", "a = undefned\n"}, "w.star:2:5: undefined: undefd; give it a value above, or load() it\na.star:1:5: undefined: undefned; give it a value above, or load() it"},
+		{"a flaw of syntax", `load("a.star", "a")` + tail, []string{"a.star", "a = (\n"}, `a.star:1:5: the ( is never closed; close it with )`},
 		{"an error in it", `load("a.star", "a")` + tail, []string{"a.star", "def f():\n    return 1 // 0\na = f()\n"}, `a.star:2:14: floored division by zero (called from a.star:3)`},
 		{"workflow() in it", `load("a.star", "a")`, []string{"a.star", "a = 1" + tail}, "w.star: the script does not call workflow(); end it with workflow(users = …, backend = …)\na.star:2:1: workflow: workflow() is called in a loaded file; call it in the script, and load() what it needs"},
 		{"a hook from it", `load("a.star", "select")` + "\nworkflow(users = rows([\"ann\"], key = \"login\"), backend = backend(\"memory\"), select = select)",

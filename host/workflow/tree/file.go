@@ -98,8 +98,8 @@ func (f *File) Parse() []diag.Problem {
 	var flaw syntax.Error
 	switch {
 	case errors.As(err, &flaw):
-		message, fix := syntaxFix(f.lines, flaw)
-		return []diag.Problem{f.Problem(flaw.Pos, fix, "%s", message)}
+		at, message, fix := syntaxFlaw(f.lines, flaw)
+		return []diag.Problem{f.Problem(at, fix, "%s", message)}
 	case err != nil:
 		return []diag.Problem{{File: f.Shown, Message: err.Error()}}
 	}

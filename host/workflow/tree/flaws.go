@@ -51,45 +51,34 @@ func unseen(file string, lines []string) *diag.Problem {
 	return nil
 }
 
-// syntaxFix is how to put a flaw, and how to mend it: first the
-// certain, then what people try who know Python.
-func syntaxFix(lines []string, flaw syntax.Error) (message, fix string) {
-	if fix := cmp.Or(inputFix(flaw.Msg), resolveFix(flaw.Msg)); fix != "" {
-		return flaw.Msg, fix
-	}
-	if plain, fix := indentation(flaw.Msg); fix != "" {
-		return plain, fix
+// syntaxFlaw is a flaw of the syntax in plain words, with its place and how to
+// mend it: first the certain, then what people write who know another language.
+func syntaxFlaw(lines []string, flaw syntax.Error) (at syntax.Position, message, fix string) {
+	if plain, fix := typographicFlaw(flaw.Msg); fix != "" {
+		return flaw.Pos, plain, fix
 	}
 	if flaw.Pos.Line < 1 || int(flaw.Pos.Line) > len(lines) {
-		return flaw.Msg, ""
+		return flaw.Pos, flaw.Msg, ""
 	}
-	if fix := pythonFix(lines[flaw.Pos.Line-1]); fix != "" {
-		return flaw.Msg, fix
+	if found, column := slipIn(lines[flaw.Pos.Line-1]); column > 0 && isOfGrammar(flaw.Msg) {
+		return syntax.MakePosition(nil, flaw.Pos.Line, int32(column)), found.message, found.fix
 	}
-	if bracket, line := openBracket(lines, flaw.Pos, strings.HasPrefix(flaw.Msg, "got end of file")); line > 0 && strings.HasPrefix(flaw.Msg, "got ") {
-		return fmt.Sprintf("the %s of line %d is not closed: %s", bracket, line, flaw.Msg), "close it"
+	if plain, fix := indentation(lines, flaw); fix != "" {
+		return flaw.Pos, plain, fix
 	}
-	return flaw.Msg, ""
+	if at, is := missingColon(lines, flaw); is {
+		return at, "the line ends without a colon", "write : at its end"
+	}
+	if got, want, is := gotAndWant(flaw.Msg); is {
+		return grammarFlaw(lines, flaw.Pos, got, want)
+	}
+	message, fix = otherFlaw(flaw.Msg)
+	return flaw.Pos, message, fix
 }
 
-// pythonFix is for what people try who know Python.
-func pythonFix(line string) string {
-	line = strings.TrimSpace(line)
-	word, _, _ := strings.Cut(line, " ")
-	switch strings.TrimSuffix(word, ":") {
-	case "import", "from":
-		return `scripts use load("lib/file.star", "name")`
-	case "try", "except", "raise", "finally":
-		return "there are no exceptions: use step.try_set() and its like"
-	case "class":
-		return "there are no classes: use struct() or a dict"
-	case "with", "async", "await", "yield":
-		return "scripts do no I/O: the host reads users and calls backends"
-	}
-	if strings.Contains(line, `f"`) || strings.Contains(line, "f'") {
-		return `there are no f-strings: use "{}".format(x) or "%s" % x`
-	}
-	return ""
+// isOfGrammar reports whether a flaw is that something stands where it may not.
+func isOfGrammar(message string) bool {
+	return strings.HasPrefix(message, "got ") || strings.HasPrefix(message, "unexpected input character")
 }
 
 // resolveFlaw is what to say of a flaw that resolving found, and what to do
@@ -98,7 +87,7 @@ func resolveFlaw(flaw string, names, backends []string) (message, fix string) {
 	message, theirs, _ := strings.Cut(flaw, " (did you mean ")
 	name, isUndefined := strings.CutPrefix(message, "undefined: ")
 	if !isUndefined {
-		return message, resolveFix(message)
+		return resolveFlawInWords(message)
 	}
 	if slices.Contains(backends, name) {
 		return message, fmt.Sprintf("write %s = backend(%q, …) above", name, name)
@@ -110,7 +99,7 @@ func resolveFlaw(flaw string, names, backends []string) (message, fix string) {
 	if theirs != "" {
 		names = append(names, strings.TrimSuffix(theirs, "?)"))
 	}
-	return message, diag.DidYouMean(name, append(names, starlark.Universe.Keys()...))
+	return message, cmp.Or(diag.DidYouMean(name, append(names, starlark.Universe.Keys()...)), "give it a value above, or load() it")
 }
 
 // undefinedFix is for names that people expect.
