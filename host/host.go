@@ -317,9 +317,9 @@ func (h *Host) Backup(stop context.Context, options BackupOptions) (ledger.Backu
 	return backup, err
 }
 
-// Check finds mistakes in a script without starting anything: its top
+// Check finds mistakes in a script or library without starting anything: its top
 // level is evaluated with placeholders for what was not given.
-func (h *Host) Check(ctx context.Context, script Script) (*workflow.Workflow, error) {
+func (h *Host) Check(ctx context.Context, script Script) (*workflow.Checked, error) {
 	given, err := script.parameters()
 	if err != nil {
 		return nil, err
@@ -330,7 +330,7 @@ func (h *Host) Check(ctx context.Context, script Script) (*workflow.Workflow, er
 	}
 	options := h.loader(h.here()).locked(lock).options(ctx, script.Path, given)
 	options.Placeholders = true
-	return workflow.Load(ctx, options)
+	return workflow.Check(ctx, options)
 }
 
 // Backend describes one backend; with a definition, that which it makes.

@@ -55,7 +55,7 @@ type cli struct {
 	Backup backupCmd `cmd:"" group:"Keep:" help:"Copy the state directory, also while runs go on."`
 	Keygen keygenCmd `cmd:"" group:"Keep:" help:"Make an age identity that can open sealed values."`
 
-	Check      checkCmd      `cmd:"" group:"Write:" help:"Find the mistakes in a script, without starting anything."`
+	Check      checkCmd      `cmd:"" aliases:"lint" group:"Write:" help:"Find the mistakes in scripts and libraries, without starting anything."`
 	Docs       docsCmd       `cmd:"" group:"Write:" help:"Explain the names that scripts can use."`
 	Backends   backendsCmd   `cmd:"" group:"Write:" help:"List the backends, or explain one."`
 	Plugin     pluginCmd     `cmd:"" group:"Write:" help:"Write, try, add, list, verify, upgrade, remove, test or sign plugins of others."`
@@ -192,11 +192,12 @@ type failureLine struct {
 	Column  int    `json:"column"`
 	Message string `json:"message"`
 	Fix     string `json:"fix"`
+	Rule    string `json:"rule,omitempty"` // of rekey check: which kind of finding it is
 	text    string
 }
 
 func failureOf(problem diag.Problem) failureLine {
-	return failureLine{problem.File, problem.Line, problem.Column, problem.Message, problem.Fix, problem.String()}
+	return failureLine{problem.File, problem.Line, problem.Column, problem.Message, problem.Fix, problem.Rule, problem.String()}
 }
 
 // classify returns the exit code of an error and its lines.

@@ -15,95 +15,10 @@ import (
 	"github.com/rekey-host/rekey/host"
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/ledger"
-	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/define"
 )
-
-type checkCmd struct {
-	Script string   `arg:"" predictor:"script" help:"The workflow script, or @rekey/NAME.star for one that ships with rekey."`
-	Params []string `arg:"" optional:"" name:"NAME=VALUE" help:"Parameters of the script; stand-ins are used for the others."`
-}
-
-// checked is what rekey check --json prints for a sound script.
-type checked struct {
-	Script   string        `json:"script"`
-	Doc      string        `json:"doc"`
-	Params   []checkedArg  `json:"params"`
-	Backends []string      `json:"backends"`
-	Warnings []failureLine `json:"warnings"`
-	ExitCode int           `json:"exit_code"`
-}
-
-type checkedArg struct {
-	Name     string   `json:"name"`
-	Type     string   `json:"type"`
-	Default  *string  `json:"default"`
-	Choices  []string `json:"choices,omitempty"`
-	Help     string   `json:"help"`
-	Required bool     `json:"required"`
-}
-
-// Run checks.
-func (c *checkCmd) Run(app *app) error {
-	opened, err := app.openWithoutRuns()
-	if err != nil {
-		return err
-	}
-	defer opened.Close()
-	flow, err := opened.Check(context.Background(), host.Script{Path: c.Script, Params: c.Params})
-	if err != nil {
-		return err
-	}
-	defer flow.Close()
-	if app.cli.JSON {
-		printJSON(app.process.stdout, sound(flow))
-		return nil
-	}
-	for _, problem := range flow.Warnings {
-		fmt.Fprintf(app.process.stderr, "rekey: warning: %s\n", problem)
-	}
-	fmt.Fprintf(app.process.stdout, "%s is sound\n", flow.Name)
-	return showParams(app.process.stdout, flow.Params)
-}
-
-func sound(flow *workflow.Workflow) checked {
-	out := checked{Script: flow.Name, Doc: flow.Doc, Params: []checkedArg{}, Backends: []string{}, Warnings: []failureLine{}}
-	for _, param := range flow.Params {
-		out.Params = append(out.Params, checkedArg{param.Name, param.Type, param.Default, param.Choices, param.Help, param.Default == nil})
-	}
-	for _, backendSpec := range flow.Backends {
-		out.Backends = append(out.Backends, backendSpec.Label)
-	}
-	for _, problem := range flow.Warnings {
-		out.Warnings = append(out.Warnings, failureOf(problem))
-	}
-	return out
-}
-
-func showParams(screen *screen, params []workflow.Param) error {
-	if len(params) == 0 {
-		return nil
-	}
-	fmt.Fprintln(screen, "\nparameters, given as NAME=VALUE:")
-	writer := tabwriter.NewWriter(screen, 0, 4, 2, ' ', 0)
-	for _, param := range params {
-		def := "required"
-		if param.Default != nil {
-			def = "default " + *param.Default
-			if param.Type == "string" || param.Type == "path" {
-				def = fmt.Sprintf("default %q", *param.Default)
-			}
-		}
-		kind := param.Type
-		if len(param.Choices) > 0 {
-			kind = strings.Join(param.Choices, "|")
-		}
-		fmt.Fprintf(writer, "  %s\t%s\t%s\t%s\n", param.Name, kind, def, param.Help)
-	}
-	return writer.Flush()
-}
 
 type docsCmd struct {
 	Name string `arg:"" optional:"" help:"A name of the language, as csv or step.set."`

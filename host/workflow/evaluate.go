@@ -79,6 +79,18 @@ func checkTree(ctx context.Context, in *interp, declared *declaration) {
 	if columns != nil {
 		in.schema.Store(newSchema(*columns))
 	}
+	script := scriptOf(in, declared, columns)
+	for i, reportValue := range declared.hooks.reports {
+		in.spec.Reports[i].Columns = rowColumns(in, reportValue.row)
+	}
+	said := vet.Check(script)
+	in.notes.add(said.Problems...)
+	in.spec.Warnings = append(in.spec.Warnings, said.Warnings...)
+	in.spec.Given, in.spec.Used, in.spec.Forms = said.Given, said.Used, said.Forms
+}
+
+// scriptOf is the script as the static checks see it.
+func scriptOf(in *interp, declared *declaration, columns *source.Schema) vet.Script {
 	script := vet.Script{Table: in.table, Main: in.script, Files: in.files, Values: evaluated{in}, Backends: in.backends, Schema: columns}
 	if !declared.unresolvedOrder {
 		script.OrderBy = in.spec.OrderBy
@@ -89,13 +101,7 @@ func checkTree(ctx context.Context, in *interp, declared *declaration) {
 	for _, hook := range declared.hooks.all() {
 		script.Hooks = append(script.Hooks, vet.Hook{At: hook.fn.Position(), Phase: hook.phase, Roles: hook.roles})
 	}
-	for i, reportValue := range declared.hooks.reports {
-		in.spec.Reports[i].Columns = rowColumns(in, reportValue.row)
-	}
-	said := vet.Check(script)
-	in.notes.add(said.Problems...)
-	in.spec.Warnings = append(in.spec.Warnings, said.Warnings...)
-	in.spec.Given, in.spec.Used, in.spec.Forms = said.Given, said.Used, said.Forms
+	return script
 }
 
 // rowColumns are the columns of a row function's rows, as far as they are seen.

@@ -52,7 +52,7 @@ func loadFiles(ctx context.Context, options Options, scope starlark.StringDict) 
 // prepare parses a file, then those that it loads, then resolves it.
 func (l *loader) prepare(file *tree.File, chain []string) {
 	if flaws := file.Parse(); flaws != nil {
-		l.problems = append(l.problems, flaws...)
+		l.flaws(flaws)
 		return
 	}
 	for _, s := range file.Tree.Stmts {
@@ -61,7 +61,7 @@ func (l *loader) prepare(file *tree.File, chain []string) {
 		}
 	}
 	bind(file.Tree)
-	l.problems = append(l.problems, file.Resolve(l.scope, l.backends)...)
+	l.flaws(file.Resolve(l.scope, l.backends))
 	l.order = append(l.order, file)
 }
 
@@ -90,6 +90,14 @@ func (l *loader) load(from *tree.File, stmt *syntax.LoadStmt, chain []string) {
 	}
 	from.Loads[asked] = file
 	l.names(from, stmt, file)
+}
+
+// flaws notes what the parser and the resolver find.
+func (l *loader) flaws(found []diag.Problem) {
+	for _, flaw := range found {
+		flaw.Rule = RuleSyntax
+		l.problems = append(l.problems, flaw)
+	}
 }
 
 func cycle(chain []string) string {

@@ -29,6 +29,13 @@ func (n *notes) add(problems ...diag.Problem) {
 	}
 }
 
+// at reports whether something was noted of the line of a problem.
+func (n *notes) at(place diag.Problem) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.ContainsFunc(n.found, func(one diag.Problem) bool { return one.File == place.File && one.Line == place.Line })
+}
+
 // any reports whether something was noted.
 func (n *notes) any() bool {
 	n.mu.Lock()
@@ -39,16 +46,25 @@ func (n *notes) any() bool {
 // err returns what was noted, by the rank of its file and by line; nil if
 // nothing was.
 func (n *notes) err(rank func(file string) int) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	slices.SortStableFunc(n.found, func(one, other diag.Problem) int {
-		return cmp.Or(cmp.Compare(rank(one.File), rank(other.File)), cmp.Compare(one.Line, other.Line), cmp.Compare(one.Column, other.Column))
-	})
 	var list diag.Problems
-	for _, problem := range n.found {
+	for _, problem := range n.all(rank) {
 		list.Add(problem)
 	}
 	return list.Err()
+}
+
+// all returns what was noted, by the rank of its file and by line.
+func (n *notes) all(rank func(file string) int) []diag.Problem {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	sortByPlace(n.found, rank)
+	return slices.Clone(n.found)
+}
+
+func sortByPlace(list []diag.Problem, rank func(file string) int) {
+	slices.SortStableFunc(list, func(one, other diag.Problem) int {
+		return cmp.Or(cmp.Compare(rank(one.File), rank(other.File)), cmp.Compare(one.Line, other.Line), cmp.Compare(one.Column, other.Column))
+	})
 }
 
 // errReported ends an evaluation whose problems have all been noted.

@@ -33,6 +33,9 @@ type Options struct {
 	// as rekey check and rekey docs do: what depends on one is checked for its
 	// type only, and a source file may be missing.
 	Placeholders bool
+	// Library takes a script that does not call workflow() for a file that others
+	// load. Check alone looks at such.
+	Library bool
 
 	WorkDir string    // that sources are relative to; "": the process's
 	Home    string    // that "~/" at the start of a path stands for; "": none

@@ -30,41 +30,68 @@ var _ engine.Hooks = (*Workflow)(nil)
 // Load evaluates a script and checks it. What a user can mend is a
 // *diag.Problems, as complete as one evaluation can make it.
 func Load(ctx context.Context, options Options) (flow *Workflow, err error) {
+	made, err := assemble(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := made.in.problems(); err != nil {
+		return nil, err
+	}
+	return made.workflow(), nil
+}
+
+// assembly is a script on its way to a workflow, with what was noted of it.
+type assembly struct {
+	in       *interp
+	declared *declaration
+	language *language
+	library  bool // it does not call workflow(), and need not
+}
+
+func (a *assembly) workflow() *Workflow {
+	return &Workflow{Spec: a.in.spec, in: a.in, hooks: a.declared.hooks, step: a.language.names[a.language.Lookup("step")]}
+}
+
+// assemble reads, evaluates and checks a script. Its mistakes are notes of the
+// interpreter's; an error is that it could not be looked at to the end.
+func assemble(ctx context.Context, options Options) (made *assembly, err error) {
 	if options.Fatal == nil {
 		return nil, errors.New("workflow: Options.Fatal is missing")
 	}
 	defer func() {
 		if value := recover(); value != nil {
-			flow, err = nil, fmt.Errorf("%s: defect in rekey: %v", options.Path, value)
+			made, err = nil, fmt.Errorf("%s: defect in rekey: %v", options.Path, value)
 		}
 	}()
-	in, made := newInterp(options), &declaration{}
-	language := newLanguage(in, made)
-	if err := read(ctx, in, language.predeclared()); err != nil {
-		return nil, err
+	made = &assembly{in: newInterp(options), declared: &declaration{}}
+	made.language = newLanguage(made.in, made.declared)
+	blocked, err := read(ctx, made.in, made.language.predeclared())
+	if err != nil || blocked {
+		return made, err
 	}
-	complete, err := evaluate(ctx, in, language.predeclared())
+	complete, err := evaluate(ctx, made.in, made.language.predeclared())
 	if err != nil {
 		return nil, err
 	}
-	finish(in, made, complete)
-	checkTree(ctx, in, made)
-	if err := in.problems(); err != nil {
-		return nil, err
+	made.library = options.Library && !callsWorkflow(made.in.script)
+	if made.library {
+		return made, nil
 	}
-	return &Workflow{Spec: in.spec, in: in, hooks: made.hooks, step: language.names[language.Lookup("step")]}, nil
+	finish(made.in, made.declared, complete)
+	checkTree(ctx, made.in, made.declared)
+	return made, nil
 }
 
 // read reads and parses the script and its modules, and checks all that can be seen
-// before anything is evaluated.
-func read(ctx context.Context, in *interp, scope starlark.StringDict) error {
+// before anything is evaluated. It reports whether nothing can be: a mistake is in the way.
+func read(ctx context.Context, in *interp, scope starlark.StringDict) (blocked bool, err error) {
 	loader, err := loadFiles(ctx, in.opts, scope)
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return true, context.Cause(ctx)
 	}
 	if err != nil {
 		in.notes.add(diag.Problem{File: in.opts.Path, Message: reason(err), Fix: otherScript(in.opts, err), Cause: err})
-		return in.problems()
+		return true, nil
 	}
 	in.script, in.ordered = loader.seen[0], loader.order
 	for _, file := range loader.seen {
@@ -75,15 +102,15 @@ func read(ctx context.Context, in *interp, scope starlark.StringDict) error {
 	for _, file := range loader.order {
 		in.notes.add(vet.Shadowed(in.table, file)...)
 	}
-	blocked := in.notes.any()
+	blocked = in.notes.any()
 	for _, file := range loader.order {
 		in.notes.add(vet.Discarded(file)...)
 	}
 	if blocked {
-		return in.problems()
+		return true, nil
 	}
 	in.varying = vet.Vary(loader.order, vet.Params{Table: in.table, Given: in.opts.Params, Placeholders: in.opts.Placeholders})
-	return nil
+	return false, nil
 }
 
 // finish fills in and checks whatever is known only at the end.

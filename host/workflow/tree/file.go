@@ -165,9 +165,9 @@ func (f *File) indexFunction(node syntax.Node) {
 		}
 	case *syntax.DefStmt:
 		f.defs[n.Name] = spotOf(n.Def)
-		f.funcs[spotOf(n.Def)] = &Function{File: f, Name: n.Name.Name, Body: n.Body, params: n.Params, resolved: n.Function.(*resolve.Function)}
+		f.funcs[spotOf(n.Def)] = &Function{File: f, Name: n.Name.Name, At: n.Def, Bound: n.Name, Body: n.Body, params: n.Params, resolved: n.Function.(*resolve.Function)}
 	case *syntax.LambdaExpr:
-		f.funcs[spotOf(n.Lambda)] = &Function{File: f, Name: "lambda", Result: n.Body, params: n.Params, resolved: n.Function.(*resolve.Function)}
+		f.funcs[spotOf(n.Lambda)] = &Function{File: f, Name: "lambda", At: n.Lambda, Result: n.Body, params: n.Params, resolved: n.Function.(*resolve.Function)}
 	}
 }
 
@@ -282,8 +282,10 @@ func (f *File) exported(name string) *Function {
 type Function struct {
 	File   *File
 	Name   string
-	Body   []syntax.Stmt // of a def
-	Result syntax.Expr   // of a lambda
+	At     syntax.Position // of its def or lambda
+	Bound  *syntax.Ident   // the name that a def has; nil of a lambda
+	Body   []syntax.Stmt   // of a def
+	Result syntax.Expr     // of a lambda
 
 	params   []syntax.Expr
 	resolved *resolve.Function
@@ -328,6 +330,20 @@ func (fn *Function) Returned(yield func(syntax.Expr)) {
 			return true
 		})
 	}
+}
+
+// Own visits the nodes of the body that are not of a function in it.
+func (fn *Function) Own(visit func(syntax.Node)) {
+	fn.Walk(func(node syntax.Node) bool {
+		switch node.(type) {
+		case *syntax.DefStmt, *syntax.LambdaExpr:
+			return false
+		case nil:
+			return true
+		}
+		visit(node)
+		return true
+	})
 }
 
 // Walk visits the nodes of the body, or of the expression that a lambda is.

@@ -1,0 +1,160 @@
+package workflow
+
+import (
+	"cmp"
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.starlark.net/syntax"
+
+	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/workflow/tree"
+	"github.com/rekey-host/rekey/host/workflow/vet"
+)
+
+// The rules that Finding.Rule names, beside those of vet.
+const (
+	RuleScript = "script" // what keeps a script from doing what it says
+	RuleSyntax = "syntax" // what is no Starlark
+)
+
+// Finding is what a check has to say of one place.
+type Finding struct {
+	diag.Problem
+	Warning bool   // the script can be run
+	Source  string // the line, if it is one of a script; texts that may be passwords are blanked
+}
+
+// Checked is what Check found.
+type Checked struct {
+	Flow     *Workflow // nil: it cannot be run, or is a library
+	Library  bool      // it does not call workflow(): others load it
+	Shown    []string  // what messages call the files that were looked at, the script first
+	Findings []Finding // all of them, the script's first
+}
+
+// Sound reports whether the script can be run, or the library loaded.
+func (c *Checked) Sound() bool {
+	return !slices.ContainsFunc(c.Findings, func(one Finding) bool { return !one.Warning })
+}
+
+// Check finds all mistakes of a script or library, and what is left over in it.
+// An error is that it could not be looked at to the end.
+func Check(ctx context.Context, options Options) (*Checked, error) {
+	options.Library = true
+	made, err := assemble(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	found := &Checked{Library: made.library}
+	for _, file := range made.in.spec.Files {
+		found.Shown = append(found.Shown, file.Name)
+	}
+	for _, problem := range leftOver(made) {
+		if problem.Rule == vet.RuleDuplicate {
+			if !made.in.notes.at(problem) { // the evaluation may have come by it
+				made.in.notes.add(problem)
+			}
+			continue
+		}
+		made.in.spec.Warnings = append(made.in.spec.Warnings, problem)
+	}
+	found.Findings = findings(made)
+	switch {
+	case !found.Sound() || made.library:
+		err = made.in.spool.Close()
+	default:
+		found.Flow = made.workflow()
+	}
+	return found, err
+}
+
+// findings are the notes and the warnings, by their places. Of two at one place the first
+// noted stays.
+func findings(made *assembly) []Finding {
+	in := made.in
+	problems := in.notes.all(in.rank)
+	var all []Finding
+	for _, problem := range problems {
+		all = append(all, in.finding(problem, false))
+	}
+	for _, problem := range in.spec.Warnings {
+		all = append(all, in.finding(problem, true))
+	}
+	slices.SortStableFunc(all, func(one, other Finding) int {
+		return cmp.Or(cmp.Compare(in.rank(one.File), in.rank(other.File)), cmp.Compare(one.File, other.File), cmp.Compare(one.Line, other.Line), cmp.Compare(one.Column, other.Column))
+	})
+	return all
+}
+
+// finding is a problem with its line.
+func (in *interp) finding(problem diag.Problem, warning bool) Finding {
+	made := Finding{Problem: problem, Warning: warning}
+	made.Rule = cmp.Or(problem.Rule, RuleScript)
+	file := in.files[problem.File]
+	if file == nil || problem.Line < 1 {
+		return made
+	}
+	lines := tree.Lines(string(file.Text))
+	if problem.Line <= len(lines) {
+		made.Source = withoutPasswords(lines[problem.Line-1], problem)
+	}
+	return made
+}
+
+// leftOver is what is found in the text of each file that ships not with rekey,
+// once it is evaluated.
+func leftOver(made *assembly) []diag.Problem {
+	in := made.in
+	if in.script == nil || in.script.Program == nil {
+		return nil
+	}
+	hooks := scriptOf(in, made.declared, nil).Hooks
+	var all []diag.Problem
+	for _, file := range in.ordered {
+		if file.Program == nil || file != in.script && strings.HasPrefix(file.Name, embeddedModule) {
+			continue
+		}
+		all = append(all, vet.Unused(file, file == in.script && !made.library, hooks)...)
+		all = append(all, vet.Unreachable(file)...)
+		all = append(all, vet.MixedIndent(file)...)
+		all = append(all, vet.Duplicates(file)...)
+	}
+	return all
+}
+
+// callsWorkflow reports whether a file calls workflow() anywhere.
+func callsWorkflow(file *tree.File) bool {
+	if file == nil || file.Tree == nil {
+		return true // what cannot be read may well be a script
+	}
+	calls := false
+	syntax.Walk(file.Tree, func(node syntax.Node) bool {
+		call, is := node.(*syntax.CallExpr)
+		calls = calls || is && tree.Predeclared(call.Fn) == "workflow"
+		return !calls
+	})
+	return calls
+}
+
+// A line of a script is shown with what it says, but not with a password that
+// stands in it in clear.
+var (
+	passwordText = regexp.MustCompile(`(?i)(\w*(?:pass|pwd|secret|token|pin|credential)\w*["']?\s*[=:]\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')`)
+	anyText      = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'`)
+)
+
+// withoutPasswords blanks the texts of a line that may be passwords, at their
+// length, so that the column stays.
+func withoutPasswords(line string, problem diag.Problem) string {
+	blank := func(text string) string { return text[:1] + strings.Repeat("*", len(text)-2) + text[len(text)-1:] }
+	if strings.Contains(problem.Message, "password") {
+		return anyText.ReplaceAllStringFunc(line, blank)
+	}
+	return passwordText.ReplaceAllStringFunc(line, func(found string) string {
+		parts := passwordText.FindStringSubmatch(found)
+		return parts[1] + blank(parts[2])
+	})
+}
