@@ -249,7 +249,7 @@ func canaryRun(t *testing.T, server *ldaptest.Server, level string) {
 	}
 	p.write("users.csv", list)
 	w := &watcher{seen: map[string]bool{}}
-	watched(t, w, p.command("run", "canary.star", "--yes"), 3, 4, 5)
+	watched(t, w, p.command("run", "canary.star", "--yes", "--no-exercise"), 3, 4, 5)
 	watched(t, w, p.command("resume", "last", "--yes"), 0, 3, 4, 5)
 	watched(t, w, p.command("show", "last", "--user", "refused"), 0)
 	watched(t, w, p.command("report", "last", "--format", "jsonl"), 0)
@@ -315,7 +315,7 @@ func endsOfAProcess(t *testing.T, w *watcher, p *place) {
 		{[]os.Signal{os.Kill}, -1},
 		{[]os.Signal{syscall.SIGQUIT}, 1}, // the runtime dumps its goroutines, as it does in a panic, and one line is shown of it
 	} {
-		stopped(t, w, p.command("run", "canary.star", "--yes", "--new"), end.signals, end.exit)
+		stopped(t, w, p.command("run", "canary.star", "--yes", "--new", "--no-exercise"), end.signals, end.exit)
 	}
 	watched(t, w, p.command("run", "tls.star", "--yes"), 2)
 }
