@@ -12,11 +12,11 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// cellOf makes a cell of a column from its text. The complaint does not quote
+// cell makes a cell of a column from its text. The complaint does not quote
 // the text of a guarded cell.
-func cellOf(column Column, text []byte, guarded bool) (any, *complaint) {
-	if hasControl(text) {
-		return nil, controlFlaw(column)
+func (f forms) cell(column Column, text []byte, guarded bool) (any, *complaint) {
+	if bad := controlIn(column, text); bad != nil {
+		return nil, bad
 	}
 	switch {
 	case column.Secret && len(text) == 0 && !column.Optional:
@@ -26,24 +26,39 @@ func cellOf(column Column, text []byte, guarded bool) (any, *complaint) {
 	case column.Type == String:
 		return string(text), nil
 	}
-	cell, bad := typed(column, string(bytes.Trim(text, " \t")))
+	cell, bad := f.typed(column, string(bytes.Trim(text, " \t")))
 	if bad != nil && guarded {
-		bad = &complaint{Message: fmt.Sprintf("column %q: not a value of type %s", column.Name, column.Type), Fix: howToWrite(column.Type)}
+		bad = &complaint{Message: fmt.Sprintf("column %q: not a value of type %s", column.Name, column.Type), Fix: f.howToWrite(column.Type)}
 	}
 	return cell, bad
 }
 
-// howToWrite is the fix of a value of another type.
-func howToWrite(kind Type) string {
-	switch kind {
-	case Int:
-		return "write a whole number in digits"
-	case Bool:
-		return "write true, false, yes, no, 1 or 0"
-	case Date:
-		return "write YYYY-MM-DD"
+// controlIn finds a control character. The lines of a text are its own, but a
+// secret is one.
+func controlIn(column Column, text []byte) *complaint {
+	switch {
+	case !hasControl(text):
+		return nil
+	case !hasControl(withoutBreaks(text)) && column.Secret:
+		return brokenLine("secret column", column)
+	case !hasControl(withoutBreaks(text)):
+		return nil
 	}
-	return ""
+	return controlFlaw(column)
+}
+
+// brokenLine is the complaint of a key or a secret of several lines: the likely
+// cause is a quote that belongs to a value before it.
+func brokenLine(what string, column Column) *complaint {
+	return &complaint{Message: fmt.Sprintf("%s %q has a line break", what, column.Name), Fix: "write it on one line; where a quote is open by mistake, double it or close it"}
+}
+
+// withoutBreaks is the text without its line ends, LF and CRLF.
+func withoutBreaks(text []byte) []byte {
+	if bytes.IndexByte(text, '\n') < 0 {
+		return text
+	}
+	return bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r\n"), nil), []byte("\n"), nil)
 }
 
 func emptySecret(column Column) *complaint {
@@ -55,48 +70,32 @@ func controlFlaw(column Column) *complaint {
 }
 
 // typed reads the text of a cell of a type other than String.
-func typed(column Column, text string) (any, *complaint) {
+func (f forms) typed(column Column, text string) (any, *complaint) {
 	if text == "" {
-		return nil, nil
+		return f.empty(column.Type), nil
 	}
 	switch column.Type {
 	case Int:
 		if count, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return count, nil
 		}
-		return nil, mistyped(column, text, howToWrite(Int))
+		return nil, mistyped(column, text, f.howToWrite(Int))
 	case Bool:
-		if value, ok := boolOf(text); ok {
+		if value, ok := f.truth(text); ok {
 			return value, nil
 		}
-		return nil, mistyped(column, text, howToWrite(Bool))
+		return nil, mistyped(column, text, f.howToWrite(Bool))
 	case Date:
-		if at, err := time.Parse(time.DateOnly, text); err == nil {
+		if at, err := time.Parse(f.layout, text); err == nil {
 			return Day{at}, nil
 		}
-		return nil, noDay(column, text)
+		return nil, f.noDay(column, text)
 	}
 	return text, nil
 }
 
 func mistyped(column Column, text, fix string) *complaint {
 	return &complaint{Message: fmt.Sprintf("column %q: %q is not a value of type %s", column.Name, shorten(text), column.Type), Fix: fix}
-}
-
-// noDay tells a day that does not exist from one written in another
-// way, and says how it is written here.
-func noDay(column Column, text string) *complaint {
-	if looksLikeDay(text) {
-		return &complaint{Message: fmt.Sprintf("column %q: there is no day %q", column.Name, shorten(text)), Fix: "correct it"}
-	}
-	fix := howToWrite(Date)
-	for _, layout := range []string{"2.1.2006", "20060102", "2006/1/2", "2006.1.2", "2006-1-2", time.RFC3339, time.DateTime, "2006-01-02T15:04:05"} {
-		if at, err := time.Parse(layout, text); err == nil {
-			fix += ": " + at.Format(time.DateOnly)
-			break
-		}
-	}
-	return mistyped(column, text, fix)
 }
 
 // looksLikeDay reports whether the text is digits as in 2006-01-02.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/rekey-host/rekey/host/diag"
 )
@@ -128,7 +129,10 @@ func (w wanted) missing(names []string) []complaint {
 			return
 		}
 		fix := diag.DidYouMean(name, names)
-		if fix == "" {
+		switch hidden := slices.IndexFunc(names, func(other string) bool { return seen(other) == name }); {
+		case hidden >= 0:
+			fix = fmt.Sprintf("the name of column %d is that with characters that are not seen: remove them", hidden+1)
+		case fix == "":
 			fix = w.named
 		}
 		list = append(list, complaint{Message: fmt.Sprintf("%s: there is no column %q", what, name), Fix: fix})
@@ -144,6 +148,21 @@ func (w wanted) missing(names []string) []complaint {
 		look("optional", name)
 	}
 	return list
+}
+
+// seen is a name without the characters that are not seen, and with ordinary
+// spaces inside.
+func seen(name string) string {
+	shown := strings.Map(func(letter rune) rune {
+		switch {
+		case unicode.IsSpace(letter):
+			return ' '
+		case unseen(letter):
+			return -1
+		}
+		return letter
+	}, name)
+	return strings.TrimSpace(shown)
 }
 
 // names returns the names that the script gives, each once.

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ type CSVOptions struct {
 	Key       string          // column that tells users apart
 	Columns   []string        // names of the columns of a file without a header line; nil: line 1 is the header
 	Delimiter string          // one character; "": a comma
+	Detect    bool            // the first line tells the delimiter
+	SkipLines int             // lines before the header, or before the first user
 	Quote     *rune           // nil: values are taken as they are
 	Types     map[string]Type // of String, Int, Bool, Date; a column not listed is a String
 	Secrets   []string        // columns whose cells are secret.Value
@@ -28,6 +31,7 @@ type CSVOptions struct {
 	AnyCase   bool            // the header line names the columns in any case
 	Encoding  string          // "": utf-8
 	Others    []OtherKind     // files of other kinds that may be meant
+	Forms
 	Files
 }
 
@@ -41,19 +45,20 @@ type OtherKind struct {
 // the options are a *Problems without a file, those in the file are
 // found by Schema and Rows.
 //
-// The file's line ends are LF or CRLF; a byte order mark and blank lines are
-// skipped. Spaces and tabs around values are trimmed, inside quotes they are
-// kept; a quoted value ends on its line, a doubled quote in it is one quote, a
-// quote inside a bare value is literal. Without a quote, values are taken as
-// they are, spaces too. Every line has as many values as there are columns. An
-// empty cell of a column with a type other than String is nil; an empty secret
-// is a problem unless it is optional; an empty key and a control character in
-// a value always are.
+// The file's line ends are LF or CRLF; a byte order mark, blank lines and lines
+// of delimiters only are skipped. Spaces and tabs around values are trimmed,
+// inside quotes they are kept, line ends too; a doubled quote in it is one
+// quote, a quote inside a bare value is literal. Without a quote, values are
+// taken as they are, spaces too. Every user has as many values as there are
+// columns, and its line is the first of them. An empty cell of a column with a
+// type other than String is nil, unless Forms say otherwise; an empty secret is
+// a problem unless it is optional; an empty key, a line end in a key or a
+// secret, and a control character in a value always are.
 //
 // A column of MayLack that the file lacks is there for the reader of rows, with
 // empty cells. Without a header line the first line tells how many there are.
 func CSV(csvOptions CSVOptions) (Source, error) {
-	made := &csvSource{input: &input{path: csvOptions.Path, files: csvOptions.Files}, columns: csvOptions.Columns, others: csvOptions.Others,
+	made := &csvSource{input: &input{path: csvOptions.Path, files: csvOptions.Files}, columns: csvOptions.Columns, others: csvOptions.Others, detect: csvOptions.Detect, skip: csvOptions.SkipLines,
 		wanted: wanted{key: csvOptions.Key, types: csvOptions.Types, secrets: csvOptions.Secrets, optional: csvOptions.Optional, mayLack: csvOptions.MayLack, anyCase: csvOptions.AnyCase, named: headerNames}}
 	list := made.wanted.misuse()
 	note := func(err error) {
@@ -69,6 +74,7 @@ func CSV(csvOptions CSVOptions) (Source, error) {
 	note(err)
 	made.charset, err = charsetOf(csvOptions.Encoding)
 	note(err)
+	made.forms = formsOf(csvOptions.Forms, note)
 	if csvOptions.Columns != nil {
 		made.wanted.named = "columns= has to list it"
 		_, flaws := made.wanted.schema(csvOptions.Columns, String)
@@ -96,7 +102,7 @@ func formatOf(delimiter string, quote *rune) (format, error) {
 	case letter != '\t' && unicode.IsControl(letter):
 		return format{}, fmt.Errorf("delimiter %q is a control character", delimiter)
 	}
-	made := format{delimiter: []byte(delimiter), space: strings.ReplaceAll(" \t", delimiter, "")}
+	made := format{delimiter: []byte(delimiter), space: spaceBeside(delimiter)}
 	if quote == nil {
 		return made, nil
 	}
@@ -110,14 +116,21 @@ func formatOf(delimiter string, quote *rune) (format, error) {
 	return made, nil
 }
 
+// spaceBeside are the characters that are trimmed around values.
+func spaceBeside(delimiter string) string { return strings.ReplaceAll(" \t", delimiter, "") }
+
 type csvSource struct {
 	*input
 	wanted  wanted
 	columns []string
 	others  []OtherKind
 	format  format
+	forms   forms
 	charset charset
+	detect  bool
+	skip    int
 	cut     trimmed // under input's lock
+	said    []string
 }
 
 var _ Fingerprinter = (*csvSource)(nil)
@@ -136,35 +149,73 @@ func (s *csvSource) Schema(ctx context.Context) (Schema, error) {
 		schema, _ := s.wanted.schema(s.columns, String)
 		return schema, nil
 	}
-	lines, err := s.start(ctx)
+	from, err := s.start(ctx)
 	if err != nil {
 		return Schema{}, err
 	}
-	defer lines.close()
-	schema, _, err := s.header(ctx, lines)
+	defer from.lines.close()
+	schema, _, err := s.header(ctx, from)
 	return schema, err
 }
 
-// start opens the file behind the line with which Excel says the delimiter.
-func (s *csvSource) start(ctx context.Context) (*lines, error) {
+// reading is one reading of the file.
+type reading struct {
+	lines  *lines
+	format format // with the delimiter that was found
+	said   string // how it was found; "": it was given
+}
+
+// start opens the file behind the lines to skip, among them that with which
+// Excel says the delimiter.
+func (s *csvSource) start(ctx context.Context) (*reading, error) {
 	lines, err := s.input.read(ctx, s.charset, s.format.space)
 	if err != nil {
 		return nil, err
 	}
+	made := &reading{lines: lines, format: s.format}
+	if err := s.approach(made); err != nil {
+		_ = lines.close()
+		return nil, err
+	}
+	return made, nil
+}
+
+// approach goes to the first line that counts and finds the delimiter.
+func (s *csvSource) approach(made *reading) error {
+	lines, found := made.lines, ""
 	head, _ := lines.text.Peek(len(`"sep=;"`) + 1)
 	said, is := saidDelimiter(head)
+	skip := s.skip
 	switch {
-	case !is:
-		return lines, nil
-	case said != string(s.format.delimiter):
-		_ = lines.close()
-		return nil, one(diag.Problem{File: s.Name(), Line: 1, Message: fmt.Sprintf("is Excel's sep= line, which says %q; delimiter= is %q", said, s.format.delimiter), Fix: fmt.Sprintf("set delimiter=%q", said)})
+	case bytes.HasPrefix(head, []byte(`{"`)), bytes.HasPrefix(head, []byte("[{")):
+		return one(diag.Problem{File: s.Name(), Line: 1, Message: "is JSON", Fix: "read it with jsonl(), with one object on each line"})
+	case is && s.detect:
+		found, made.said = said, fmt.Sprintf("%s:1: delimiter=None: %q stands between the values, as the sep= line says", s.Name(), said)
+	case is && said != string(s.format.delimiter):
+		return one(diag.Problem{File: s.Name(), Line: 1, Message: fmt.Sprintf("is Excel's sep= line, which says %q; delimiter= is %q", said, s.format.delimiter), Fix: fmt.Sprintf("set delimiter=%q", said)})
 	}
-	if _, err := lines.one(); err != nil {
-		_ = lines.close()
-		return nil, s.input.broken(1, err)
+	if is {
+		skip = max(skip, 1)
 	}
-	return lines, nil
+	for range skip {
+		var long *flaw
+		if _, err := lines.one(); errors.Is(err, io.EOF) {
+			return one(diag.Problem{File: s.Name(), Message: fmt.Sprintf("ends within the %d lines that skip_lines= skips", skip), Fix: "count the lines before the list"})
+		} else if err != nil && !errors.As(err, &long) {
+			return s.input.broken(lines.n, err)
+		}
+	}
+	if found == "" && s.detect {
+		var err error
+		if found, made.said, err = s.find(lines); err != nil {
+			return err
+		}
+	}
+	if found != "" {
+		made.format.delimiter, made.format.space = []byte(found), spaceBeside(found)
+		lines.space = made.format.space
+	}
+	return nil
 }
 
 // saidDelimiter reads the delimiter out of sep=; at the start of a file.
@@ -179,27 +230,45 @@ func saidDelimiter(head []byte) (string, bool) {
 }
 
 // header reads the header line: the columns, and how many of them it has.
-func (s *csvSource) header(ctx context.Context, lines *lines) (Schema, int, error) {
+func (s *csvSource) header(ctx context.Context, from *reading) (Schema, int, error) {
+	lines := from.lines
 	line, err := lines.next(ctx)
 	if err != nil {
 		return Schema{}, 0, headerError(s.Name(), err)
 	}
-	fields, bad := newSplitter(s.format).split(line)
+	fields, bad := newSplitter(from.format).record(lines, line)
 	if bad != nil {
-		return Schema{}, 0, one(diag.Problem{File: s.Name(), Line: lines.n, Column: bad.column, Message: bad.Message, Fix: bad.Fix})
+		at, column := lines.place(bad.column)
+		return Schema{}, 0, one(diag.Problem{File: s.Name(), Line: at, Column: column, Message: bad.Message, Fix: bad.Fix})
 	}
 	names := make([]string, len(fields))
 	for i, text := range fields {
-		names[i] = s.wanted.spelling(string(s.format.trim(text)))
+		names[i] = s.wanted.spelling(string(from.format.trim(text)))
 	}
 	names = append(names, s.wanted.lacking(names)...)
 	schema, flaws := s.wanted.schema(names, String)
-	if other := s.otherKind(line); len(flaws) > 0 && other != nil {
-		flaws = []complaint{*other}
-	} else if len(flaws) > 0 && len(fields) == 1 {
-		flaws = otherDelimiter(names[0], s.wanted.key, flaws)
+	if len(flaws) > 0 {
+		flaws = s.causes(from, line, names[:len(fields)], flaws)
 	}
-	return schema, len(fields), problemsOf(flaws, diag.Problem{File: s.Name(), Line: lines.n}).Err()
+	return schema, len(fields), problemsOf(flaws, diag.Problem{File: s.Name(), Line: lines.at}).Err()
+}
+
+// causes replaces the flaws of a header line by what they come from, where that
+// can be told.
+func (s *csvSource) causes(from *reading, line []byte, names []string, flaws []complaint) []complaint {
+	if other := s.otherKind(line); other != nil {
+		return []complaint{*other}
+	}
+	if slices.Contains(names, s.wanted.key) {
+		return flaws
+	}
+	if later := s.laterHeader(from); later > 0 {
+		return []complaint{{Message: fmt.Sprintf("line %d is the header line: it has the key %q", later, s.wanted.key), Fix: fmt.Sprintf("set skip_lines=%d", later-1)}}
+	}
+	if len(names) == 1 {
+		return otherDelimiter(names[0], s.wanted.key, flaws)
+	}
+	return flaws
 }
 
 // headerError turns the end of the file and flaws of the first line into
@@ -247,36 +316,39 @@ func (s *csvSource) otherKind(line []byte) *complaint {
 
 // Rows reads the file.
 func (s *csvSource) Rows(ctx context.Context, yield func(Row) error) error {
-	lines, err := s.start(ctx)
+	from, err := s.start(ctx)
 	if err != nil {
 		return err
 	}
-	defer lines.close()
-	schema, width, err := s.begin(ctx, lines)
+	defer from.lines.close()
+	schema, width, err := s.begin(ctx, from)
 	if err != nil {
 		return err
 	}
-	made := &csvReader{source: s, schema: schema, split: newSplitter(s.format), guarded: schema.hasSecrets(), width: width, names: s.columns}
+	made := &csvReader{source: s, schema: schema, split: newSplitter(from.format), guarded: schema.hasSecrets(), width: width, names: s.columns}
 	if made.names == nil {
 		made.names = schema.names()
 	}
-	err = lines.each(ctx, made.row, yield)
+	err = from.lines.each(ctx, made.row, yield)
 	s.mu.Lock()
-	s.cut = made.cut
+	s.cut, s.said = made.cut, made.suspect
+	if from.said != "" {
+		s.said = append([]string{from.said}, s.said...)
+	}
 	s.mu.Unlock()
 	return err
 }
 
 // begin returns the columns and how many values each line has: 0 if the first
 // line with values is to tell.
-func (s *csvSource) begin(ctx context.Context, lines *lines) (Schema, int, error) {
+func (s *csvSource) begin(ctx context.Context, from *reading) (Schema, int, error) {
 	if s.columns == nil {
-		return s.header(ctx, lines)
+		return s.header(ctx, from)
 	}
-	head, _ := lines.text.Peek(maxHead)
+	head, _ := from.lines.text.Peek(maxHead)
 	head, _, _ = bytes.Cut(head, []byte("\n"))
 	if other := s.otherKind(head); other != nil {
-		return Schema{}, 0, problemsOf([]complaint{*other}, diag.Problem{File: s.Name(), Line: lines.n + 1}).Err()
+		return Schema{}, 0, problemsOf([]complaint{*other}, diag.Problem{File: s.Name(), Line: from.lines.n + 1}).Err()
 	}
 	schema, err := s.Schema(ctx)
 	if len(s.wanted.mayLack) > 0 {
@@ -288,25 +360,24 @@ func (s *csvSource) begin(ctx context.Context, lines *lines) (Schema, int, error
 // csvReader makes rows of lines.
 type csvReader struct {
 	cut     trimmed
+	suspect []string // the first value that may have swallowed users
 	source  *csvSource
 	schema  Schema
 	split   *splitter
 	seen    bool     // a line with values
-	open    bool     // the last value of an earlier line is
 	width   int      // how many values a line has
 	names   []string // of the columns, as a header line has them
 	guarded bool     // no cell is quoted: where columns are mixed up, any may be a secret
 }
 
-// row makes a row of a line, or notes why it cannot.
+// row makes a row of a record, or notes why it cannot.
 func (r *csvReader) row(lines *lines, line []byte, note noteFunc) (Row, bool) {
-	fields, bad := r.split.split(line)
+	fields, bad := r.split.record(lines, line)
 	if bad != nil {
-		r.open = bad.complaint == openQuote()
 		note(bad.column, bad.Message, bad.Fix)
 		return Row{}, false
 	}
-	if r.ofOpenQuote(line, len(fields)) {
+	if r.isEmpty(fields) {
 		return Row{}, false
 	}
 	first := !r.seen
@@ -322,31 +393,35 @@ func (r *csvReader) row(lines *lines, line []byte, note noteFunc) (Row, bool) {
 		note(0, "is a header line in the middle of the list, as two files put together have", "remove it")
 		return Row{}, false
 	}
-	if isEmpty(fields) {
-		note(0, fmt.Sprintf("key column %q is empty, and so is all of the row: it has delimiters only", r.schema.Columns[r.schema.Key].Name), "remove it")
-		return Row{}, false
-	}
 	if len(fields) != r.width {
 		note(0, count(len(fields))+fmt.Sprintf(", want %d", r.width), r.countFix(len(fields) > r.width))
 		return Row{}, false
 	}
-	return r.cells(lines.n, fields, note)
+	r.swallowed(lines)
+	return r.cells(lines.at, fields, note)
 }
 
-// ofOpenQuote reports whether a line with a wrong number of values is the rest
-// of one whose quote is open: the flaw has been reported there. The line with
-// the next odd quote ends it.
-func (r *csvReader) ofOpenQuote(line []byte, values int) bool {
-	if !r.open {
-		return false
+// swallowed notes a value of several lines if one of them looks like a user: a
+// quote that was not closed may have taken users for text.
+func (r *csvReader) swallowed(lines *lines) {
+	if len(lines.joins) < 2 || len(r.suspect) > 0 || r.width < 2 {
+		return
 	}
-	r.open = bytes.Count(line, r.split.quote)%2 == 0
-	return values != r.width
+	for i, from := range lines.joins[:len(lines.joins)-1] {
+		line := lines.record[from : lines.joins[i+1]-1]
+		if bytes.Count(line, r.split.delimiter) == r.width-1 && !bytes.Contains(line, r.split.quote) {
+			r.suspect = []string{fmt.Sprintf("%s:%d: the value that goes on here, from line %d, has a line with as many values as a user: if it is one, a quote before it is not closed", r.source.Name(), lines.at+i+1, lines.at)}
+			return
+		}
+	}
 }
 
-// isEmpty reports whether a line has no value at all.
-func isEmpty(fields [][]byte) bool {
-	return !slices.ContainsFunc(fields, func(text []byte) bool { return len(text) > 0 })
+// isEmpty reports whether a line has no value at all; blanks are none, unless
+// values are taken as they are.
+func (r *csvReader) isEmpty(fields [][]byte) bool {
+	return len(fields) > 1 && !slices.ContainsFunc(fields, func(text []byte) bool {
+		return len(text) > 0 && (r.split.quote == nil || len(bytes.TrimSpace(text)) > 0)
+	})
 }
 
 func count(count int) string {
@@ -360,7 +435,7 @@ func (r *csvReader) countFix(more bool) string {
 	switch {
 	case !more:
 		return "add the missing values or set delimiter="
-	case r.source.format.quote == nil:
+	case r.split.quote == nil:
 		return "set quote= and quote the delimiter, or set delimiter="
 	}
 	return "quote the delimiter or set delimiter="
@@ -374,7 +449,7 @@ func (r *csvReader) isHeader(fields [][]byte) bool {
 		names = names[:count]
 	}
 	return slices.EqualFunc(fields, names, func(data []byte, name string) bool {
-		text := string(r.source.format.trim(data))
+		text := string(r.split.trim(bytes.TrimPrefix(data, markUTF8)))
 		return text == name || len(fields) > 1 && strings.EqualFold(text, name)
 	})
 }
@@ -384,10 +459,10 @@ func (r *csvReader) cells(line int, fields [][]byte, note noteFunc) (Row, bool) 
 	row := Row{File: r.source.Name(), Line: line, Cells: make([]any, len(r.schema.Columns))}
 	sound := true
 	for i := len(fields); i < len(row.Cells); i++ {
-		row.Cells[i], _ = cellOf(r.schema.Columns[i], nil, r.guarded)
+		row.Cells[i], _ = r.source.forms.cell(r.schema.Columns[i], nil, r.guarded)
 	}
 	for i, text := range fields {
-		cell, bad := cellOf(r.schema.Columns[i], text, r.guarded)
+		cell, bad := r.source.forms.cell(r.schema.Columns[i], text, r.guarded)
 		value, whole := cell.(string)
 		if !whole {
 			value = string(text)
@@ -396,9 +471,7 @@ func (r *csvReader) cells(line int, fields [][]byte, note noteFunc) (Row, bool) 
 			if row.Key = value; !whole {
 				row.Key = string(r.keyText(text))
 			}
-			if row.Key == "" {
-				bad = &complaint{Message: fmt.Sprintf("key column %q is empty", r.schema.Columns[i].Name), Fix: "give every user a key"}
-			}
+			bad = cmp.Or(keyFlaw(r.schema.Columns[i], row.Key), bad)
 		}
 		if bad == nil {
 			bad = valueFlaw(r.schema.Columns[i], i == r.schema.Key, value)
@@ -415,6 +488,17 @@ func (r *csvReader) cells(line int, fields [][]byte, note noteFunc) (Row, bool) 
 	return row, sound
 }
 
+// keyFlaw is the flaw of an empty key, or of one of several lines.
+func keyFlaw(column Column, key string) *complaint {
+	switch {
+	case key == "":
+		return &complaint{Message: fmt.Sprintf("key column %q is empty", column.Name), Fix: "give every user a key"}
+	case strings.Contains(key, "\n"):
+		return brokenLine("key column", column)
+	}
+	return nil
+}
+
 // trimmed counts secrets around which spaces were trimmed.
 type trimmed struct {
 	n     int64
@@ -427,15 +511,16 @@ func (t *trimmed) count(line int) {
 	}
 }
 
-// Warnings tells of secrets that lost their spaces in the last reading.
+// Warnings tells of the last reading: how the delimiter was found, a value that
+// may have swallowed users, and secrets that lost their spaces.
 func (s *csvSource) Warnings() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cut.n == 0 {
-		return nil
+		return s.said
 	}
-	return []string{fmt.Sprintf("%s:%d: spaces around a secret were trimmed, as they are around every value: %s in all; quote the value to keep them",
-		s.Name(), s.cut.first, map[bool]string{true: "once", false: fmt.Sprintf("%d times", s.cut.n)}[s.cut.n == 1])}
+	return append(slices.Clip(s.said), fmt.Sprintf("%s:%d: spaces around a secret were trimmed, as they are around every value: %s in all; quote the value to keep them",
+		s.Name(), s.cut.first, map[bool]string{true: "once", false: fmt.Sprintf("%d times", s.cut.n)}[s.cut.n == 1]))
 }
 
 // keyText is what stands for the user: the text as written, without the spaces

@@ -102,6 +102,20 @@ func TestCSVReadsRows(t *testing.T) {
 			"3 cat string:cat|secret:x|int64:-12|bool:false|source.Day:1999-01-01"}},
 		{"long line", "ann," + strings.Repeat("x", 100_000) + "\nbob,two", nil, []string{"1 ann string:ann|secret:" + strings.Repeat("x", 100_000), "2 bob string:bob|secret:two"}},
 		{"nothing", "", nil, nil},
+		{"lines of delimiters only", ",\nann,one\n,,,\n\"\" , \n", nil, []string{"2 ann string:ann|secret:one"}},
+		{"values of several lines", "login,pw,street\nann,one,\"a, 1\n\nb \"\"2\"\"\r\nc\"\nbob,two,\"\nd\n\"\n", func(o *source.CSVOptions) { o.Columns = nil },
+			[]string{"2 ann string:ann|secret:one|string:a, 1\n\nb \"2\"\r\nc", "6 bob string:bob|secret:two|string:\nd\n"}},
+		{"lines to skip", "List of users\n;\n\nlogin,pw\nann,one\n", func(o *source.CSVOptions) { o.Columns, o.SkipLines = nil, 2 }, []string{"5 ann string:ann|secret:one"}},
+		{"lines to skip without a header", "x\nann,one\n", func(o *source.CSVOptions) { o.SkipLines = 1 }, []string{"2 ann string:ann|secret:one"}},
+		{"a delimiter that is found", "login;\"p,w\";pw\nann;x,y;one\n", func(o *source.CSVOptions) { o.Columns, o.Detect = nil, true }, []string{"2 ann string:ann|string:x,y|secret:one"}},
+		{"a tab that is found", "login\tpw\nann\tone\n", func(o *source.CSVOptions) { o.Columns, o.Detect = nil, true }, []string{"2 ann string:ann|secret:one"}},
+		{"a delimiter that the sep= line says", "sep=|\nlogin|pw\nann|one\n", func(o *source.CSVOptions) { o.Columns, o.Detect = nil, true }, []string{"3 ann string:ann|secret:one"}},
+		{"a delimiter found by how many columns there are", "ann|one\n", func(o *source.CSVOptions) { o.Detect = true }, []string{"1 ann string:ann|secret:one"}},
+		{"one column and a delimiter to find", "login\nann\n", func(o *source.CSVOptions) { o.Columns, o.Secrets, o.Detect = nil, nil, true }, []string{"2 ann string:ann"}},
+		{"forms of days and truth values", "ann,x,31.12.2019,ja\nbob,x,1.2.2020,\ncat,x,,NEIN\ndan,x,,YES\n", func(o *source.CSVOptions) {
+			o.Columns, o.Types = []string{"login", "pw", "d", "b"}, map[string]source.Type{"d": source.Date, "b": source.Bool}
+			o.Forms = source.Forms{Date: "D.M.YYYY", True: []string{"Ja"}, False: []string{"nein", ""}}
+		}, []string{"1 ann string:ann|secret:x|source.Day:2019-12-31|bool:true", "2 bob string:bob|secret:x|source.Day:2020-02-01|bool:false", "3 cat string:cat|secret:x|<nil>:<nil>|bool:false", "4 dan string:dan|secret:x|<nil>:<nil>|bool:true"}},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
@@ -138,16 +152,18 @@ func TestCSVNamesWhatIsWrong(t *testing.T) {
 		{"too many", "ann,one\nbob,t,wo\n", nil, "users.csv:2: 3 columns, want 2; quote the delimiter or set delimiter="},
 		{"too few", "ann\n", nil, "users.csv:1: 1 column, want 2; add the missing values or set delimiter="},
 		{"too many without quotes", `ann,"o,ne"`, func(o *source.CSVOptions) { o.Quote = nil }, "users.csv:1: 3 columns, want 2; set quote= and quote the delimiter, or set delimiter="},
-		{"open quote", "ann,\"one\nbob,two", nil, "users.csv:1:5: a quoted value does not end on its line: a user is one line; where the value has a line break, export the list without it, or without its column; where the quote belongs to the value, double it, or set quote=None"},
-		{"a value with a line break", "ann,\"one\ntwo\nthree\"\nbob\n", nil, "users.csv:1:5: a quoted value does not end on its line: a user is one line; where the value has a line break, export the list without it, or without its column; where the quote belongs to the value, double it, or set quote=None\n" +
+		{"open quote", "ann,\"one\nbob,two", nil, "users.csv:1:5: the quoted value that begins here does not end in the file; close it; where the quote belongs to the value, double it, or set quote=None"},
+		{"a quote that ends users later", "\"ann\",\"one\n\"bob\",\"two\"\n", nil, "users.csv:2:2: the quoted value that begins on line 1 ends here, and text follows it; close it where it ends; where a quote belongs to the value, double it, or set quote=None"},
+		{"a quote that ends nowhere near", "ann,\"one" + strings.Repeat("\nbob,two", 1100), nil, "users.csv:1:5: the quoted value that begins here goes on for 1000 lines; close it; where the quote belongs to the value, double it, or set quote=None"},
+		{"a key of two lines", "\"an\nn\",one", nil, `users.csv:1: key column "login" has a line break; write it on one line; where a quote is open by mistake, double it or close it`},
+		{"a byte that is not text in a value of lines", "ann,\"one\ntw\xe9\"", nil, `users.csv:2:3: not valid utf-8 at byte 3 of the line; set encoding = to what the file is in: "windows-1252" in the west of Europe, "windows-1250" in its middle, "windows-1251" for Cyrillic, or another IANA name`},
+		{"a value with a line break", "ann,\"one\ntwo\nthree\"\nbob\n", nil, `users.csv:1: secret column "pw" has a line break; write it on one line; where a quote is open by mistake, double it or close it` + "\n" +
 			"users.csv:4: 1 column, want 2; add the missing values or set delimiter="},
 		{"another delimiter behind a quote", `"ann";"one"`, nil, `users.csv:1:6: a quoted value is followed by ";", and delimiter= is ","; set delimiter=";"`},
 		{"another delimiter in a quoted header", `"login"	"pw"` + "\n", headed, `users.csv:1:8: a quoted value is followed by "\t", and delimiter= is ","; set delimiter="\t"`},
 		{"text after quote", `ann,"one"x`, nil, "users.csv:1:10: text after the end of a quoted value; double a quote inside quotes, or set quote=None"},
 		{"empty key", " ,one", nil, `users.csv:1: key column "login" is empty; give every user a key`},
 		{"empty secret", "ann,\"\"", nil, `users.csv:1: secret column "pw" is empty; fill it in, or list the column in optional=`},
-		{"all of a line", ",", nil, `users.csv:1: key column "login" is empty, and so is all of the row: it has delimiters only; remove it`},
-		{"all of a longer line", ";;;", func(o *source.CSVOptions) { o.Delimiter = ";" }, `users.csv:1: key column "login" is empty, and so is all of the row: it has delimiters only; remove it`},
 		{"control character", "ann,a\x07b", nil, `users.csv:1: control character in column "pw"; remove it; a value is one line of text`},
 		{"bare CR", "ann,a\rb", nil, `users.csv:1:6: carriage return (CR) within the line; remove it; where all lines end in CR alone, convert the file: tr '\r' '\n'`},
 		{"delete", "a\x7fnn,ab", nil, `users.csv:1: control character in column "login"; remove it; a value is one line of text`},
@@ -163,12 +179,12 @@ func TestCSVNamesWhatIsWrong(t *testing.T) {
 		{"not an int", "ann,x,7.5", typed, `users.csv:1: column "n": "7.5" is not a value of type int; write a whole number in digits`},
 		{"not an int beside a secret", "ann,x," + canary, func(o *source.CSVOptions) { typed(o); o.Secrets = []string{"pw"} }, `users.csv:1: column "n": not a value of type int; write a whole number in digits`},
 		{"int too large", "ann,x,9223372036854775808", typed, `users.csv:1: column "n": "9223372036854775808" is not a value of type int; write a whole number in digits`},
-		{"not a bool", "ann,x,maybe", func(o *source.CSVOptions) { typed(o); o.Types["n"] = source.Bool }, `users.csv:1: column "n": "maybe" is not a value of type bool; write true, false, yes, no, 1 or 0`},
+		{"not a bool", "ann,x,maybe", func(o *source.CSVOptions) { typed(o); o.Types["n"] = source.Bool }, `users.csv:1: column "n": "maybe" is not a value of type bool; write true, false, yes, no, 1 or 0, or set true= and false= to the words of the file`},
 		{"not a day", "ann,x,2023-02-29", func(o *source.CSVOptions) { typed(o); o.Types["n"] = source.Date }, `users.csv:1: column "n": there is no day "2023-02-29"; correct it`},
 		{"days in other forms", "ann,x,31.12.2019\nbob,x,20191231\ncy,x,2/3/2019\ndi,x,1.4.19", func(o *source.CSVOptions) { typed(o); o.Types["n"] = source.Date },
-			`users.csv:1: column "n": "31.12.2019" is not a value of type date; write YYYY-MM-DD: 2019-12-31` + "\n" +
-				`users.csv:2: column "n": "20191231" is not a value of type date; write YYYY-MM-DD: 2019-12-31` + "\n" +
-				`users.csv:3: column "n": "2/3/2019" is not a value of type date; write YYYY-MM-DD` + "\n" +
+			`users.csv:1: column "n": "31.12.2019" is not a value of type date; write YYYY-MM-DD: 2019-12-31, or set date_format = "D.M.YYYY"` + "\n" +
+				`users.csv:2: column "n": "20191231" is not a value of type date; write YYYY-MM-DD: 2019-12-31, or set date_format = "YYYYMMDD"` + "\n" +
+				`users.csv:3: column "n": "2/3/2019" is not a value of type date; write YYYY-MM-DD, or set date_format = "D/M/YYYY" or "M/D/YYYY", whichever the file means` + "\n" +
 				`users.csv:4: column "n": "1.4.19" is not a value of type date; write YYYY-MM-DD`},
 		{"a day beside a secret", "ann,x,31.12.2019", func(o *source.CSVOptions) {
 			typed(o)
@@ -181,6 +197,18 @@ func TestCSVNamesWhatIsWrong(t *testing.T) {
 		{"no such columns", "ann," + canary + "\n", headed, `users.csv:1: key: there is no column "login"; line 1 has to name the columns; set columns= if it does not` + "\n" +
 			`users.csv:1: secrets: there is no column "pw"; line 1 has to name the columns; set columns= if it does not`},
 		{"other delimiter", "login;pw\n", headed, `users.csv:1: 1 column only; set delimiter=";"`},
+		{"a header under a title", "Users of May,\n,\nlogin,pw\nann,one\n", headed, `users.csv:1: line 3 is the header line: it has the key "login"; set skip_lines=2`},
+		{"a name that only looks like it", "login\u200b,pw\nann,one\n", headed, `users.csv:1: key: there is no column "login"; the name of column 1 is that with characters that are not seen: remove them`},
+		{"fewer lines than skipped", "login,pw\n", func(o *source.CSVOptions) { o.SkipLines = 5 }, "users.csv: ends within the 5 lines that skip_lines= skips; count the lines before the list"},
+		{"a delimiter that cannot be found", "logins;pw\n", func(o *source.CSVOptions) { o.Columns, o.Detect = nil, true }, `users.csv:1: delimiter=None: with none of ";,\t|" the first line has the key "login"; set delimiter=, or skip_lines= where the header comes later`},
+		{"nor by how many columns there are", "ann#one\n", func(o *source.CSVOptions) { o.Detect = true }, `users.csv:1: delimiter=None: with none of ";,\t|" the first line has the 2 values of columns=; set delimiter=, or skip_lines= where the header comes later`},
+		{"two delimiters that fit", "a;n,one\n", func(o *source.CSVOptions) { o.Detect = true }, `users.csv:1: delimiter=None: the first line has as many values with ";" as with ","; set delimiter=`},
+		{"a day of another form", "ann,x,2019-12-31\nbob,x,31.02.2019", func(o *source.CSVOptions) {
+			typed(o)
+			o.Types["n"], o.Forms.Date = source.Date, "DD.MM.YYYY"
+		}, `users.csv:1: column "n": "2019-12-31" is not a value of type date; write DD.MM.YYYY, which date_format says` + "\n" +
+			`users.csv:2: column "n": "31.02.2019" is not a value of type date; write DD.MM.YYYY, which date_format says`},
+		{"JSON", "{\"login\": \"ann\"}\n", headed, "users.csv:1: is JSON; read it with jsonl(), with one object on each line"},
 		{"duplicate column", "login,pw,pw\n", headed, "users.csv:1: columns 2 and 3 have the same name; name each once"},
 		{"empty column", "login,,pw\n", headed, "users.csv:1: column 2 has no name; name it, or set columns= if the first line is a user"},
 	}
@@ -215,6 +243,11 @@ func TestCSVRefusesMisuse(t *testing.T) {
 		{"encoding", source.CSVOptions{Key: "a", Encoding: "ebcdic"}, `csv: encoding "ebcdic" is not one of utf-8, utf-8-sig, latin-1, windows-1252, utf-16, utf-16le, utf-16be, or a known name of the IANA, such as windows-1250, iso-8859-2, koi8-r, shift_jis, euc-kr, gb18030, big5`},
 		{"secret key", source.CSVOptions{Key: "a", Secrets: []string{"a"}}, `csv: key column "a" cannot be secret; keys stand in plans and reports`},
 		{"type", source.CSVOptions{Key: "a", Types: map[string]source.Type{"b": "float"}}, `csv: types: "float" of column "b" is not one of string, int, bool, date`},
+		{"form of days", source.CSVOptions{Key: "a", Forms: source.Forms{Date: "dd.mm.yyyy"}}, `csv: date_format "dd.mm.yyyy": "dd" is not YYYY, MM, M, DD or D`},
+		{"half a form of days", source.CSVOptions{Key: "a", Forms: source.Forms{Date: "MM/DD"}}, `csv: date_format "MM/DD": want YYYY, MM and DD once each, such as DD.MM.YYYY`},
+		{"a year of two digits", source.CSVOptions{Key: "a", Forms: source.Forms{Date: "DD.MM.YY"}}, `csv: date_format "DD.MM.YY": "YY" is not YYYY, MM, M, DD or D`},
+		{"a word of both", source.CSVOptions{Key: "a", Forms: source.Forms{True: []string{"x"}, False: []string{"X"}}}, `csv: false: "X" is among true= too; a word means one thing`},
+		{"a word turned round", source.CSVOptions{Key: "a", Forms: source.Forms{True: []string{"No"}}}, `csv: "No" means false in every list; leave it out`},
 		{"typed secret", source.CSVOptions{Key: "a", Secrets: []string{"b"}, Types: map[string]source.Type{"b": source.Int}}, `csv: types: column "b" is secret and has no type`},
 		{"columns", source.CSVOptions{Key: "lgin", Columns: []string{"login", "pw", "pw"}}, "csv: columns 2 and 3 have the same name; name each once\n" +
 			`csv: key: there is no column "lgin"; did you mean "login"?`},
@@ -356,6 +389,49 @@ func TestCSVKnowsAFileOfAnotherKind(t *testing.T) {
 		rows, problem := read(t, s)
 		if problem != test.err || test.err == "" && test.in != "" && len(rows) == 0 {
 			t.Errorf("%s: rows %q, error %q; want %q", test.name, rows, problem, test.err)
+		}
+	}
+}
+
+// TestDedupeKeepsOneRowOfAKey, and says which it leaves out.
+func TestDedupeKeepsOneRowOfAKey(t *testing.T) {
+	const text = "login,team\nann,a\nbob,b\nANN,c\nann,d\ncat,e\n"
+	for keep, want := range map[source.Keep][2]string{
+		source.First: {"2 ann string:ann|string:a 3 bob string:bob|string:b 6 cat string:cat|string:e", `users.csv:4: dedupe="first": the row of key "ANN" is left out, for the one on line 2; so it is 2 times in all`},
+		source.Last:  {"3 bob string:bob|string:b 5 ann string:ann|string:d 6 cat string:cat|string:e", `users.csv:2: dedupe="last": the row of key "ann" is left out, for the one on line 5; so it is 2 times in all`},
+	} {
+		s := source.Dedupe(csvOf(t, source.CSVOptions{Path: "users.csv", Files: source.Files{Dir: write(t, text)}}), keep)
+		for range 2 {
+			rows, problems := read(t, s)
+			if got := strings.Join(rows, " "); got != want[0] || problems != "" {
+				t.Errorf("%s: %s, %s; want %s", keep, got, problems, want[0])
+			}
+			if warned := strings.Join(source.Warnings(s), "\n"); warned != want[1] {
+				t.Errorf("%s: %s; want %s", keep, warned, want[1])
+			}
+		}
+	}
+	s := source.Dedupe(csvOf(t, source.CSVOptions{Path: "users.csv", Files: source.Files{Dir: write(t, "login\nann\nbob\n")}}), source.Last)
+	if rows, problems := read(t, s); len(rows) != 2 || problems != "" || len(source.Warnings(s)) > 0 {
+		t.Errorf("without doubles: %q, %s, %q", rows, problems, source.Warnings(s))
+	}
+}
+
+// TestCSVSaysHowItWasRead: a delimiter that was found, and a value that may
+// have swallowed a user.
+func TestCSVSaysHowItWasRead(t *testing.T) {
+	for text, want := range map[string]string{
+		"login;team;note\nann;a;b\n":                       `users.csv:1: delimiter=None: ";" stands between the values, as the first line tells`,
+		"sep=;\nlogin;team;note\nann;a;b\n":                `users.csv:1: delimiter=None: ";" stands between the values, as the sep= line says`,
+		"login\nann\n":                                     "",
+		"login,team,note\nann,a,\"b\nbob,c,d\ncat,e,f\"\n": `users.csv:1: delimiter=None: "," stands between the values, as the first line tells` + "\n" + `users.csv:3: the value that goes on here, from line 2, has a line with as many values as a user: if it is one, a quote before it is not closed`,
+	} {
+		s := csvOf(t, source.CSVOptions{Path: "users.csv", Detect: true, Files: source.Files{Dir: write(t, text)}})
+		if rows, problems := read(t, s); len(rows) != 1 || problems != "" {
+			t.Errorf("%q: %q, %s", text, rows, problems)
+		}
+		if got := strings.Join(source.Warnings(s), "\n"); got != want {
+			t.Errorf("%q: %s; want %s", text, got, want)
 		}
 	}
 }

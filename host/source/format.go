@@ -34,7 +34,8 @@ func (f format) isSpace(char byte) bool {
 
 // splitFlaw is a flaw of a line and its place.
 type splitFlaw struct {
-	column int // from 1, in bytes
+	column int  // from 1, in bytes
+	open   bool // the line ends within quotes: the value goes on, or the quote is a stray one
 	complaint
 }
 
@@ -123,14 +124,14 @@ func (s *splitter) inside(line []byte, start int) ([]byte, int, *splitFlaw) {
 	for at := start + len(s.quote); ; {
 		i := bytes.Index(line[at:], s.quote)
 		if i < 0 {
-			return nil, 0, &splitFlaw{start + 1, openQuote()}
+			return nil, 0, &splitFlaw{start + 1, true, openQuote("does not end in the file")}
 		}
 		s.scratch = append(s.scratch, line[at:at+i]...)
 		at += i + len(s.quote)
 		if !bytes.HasPrefix(line[at:], s.quote) {
 			end := s.until(line, at)
 			if len(s.trim(line[at:end])) > 0 {
-				return nil, 0, &splitFlaw{at + 1, s.afterQuote(bytes.TrimLeft(line[at:end], " "))}
+				return nil, 0, &splitFlaw{at + 1, false, s.afterQuote(bytes.TrimLeft(line[at:end], " "))}
 			}
 			return s.scratch[from:len(s.scratch):len(s.scratch)], end, nil
 		}
@@ -139,11 +140,9 @@ func (s *splitter) inside(line []byte, start int) ([]byte, int, *splitFlaw) {
 	}
 }
 
-// openQuote is that of a value with a line break, or of a stray quote: which of
-// them, only the lines that follow could tell.
-func openQuote() complaint {
-	return complaint{Message: "a quoted value does not end on its line: a user is one line",
-		Fix: "where the value has a line break, export the list without it, or without its column; where the quote belongs to the value, double it, or set quote=None"}
+// openQuote is that of a value whose quote is not closed, which is a stray one.
+func openQuote(how string) complaint {
+	return complaint{Message: "the quoted value that begins here " + how, Fix: "close it; where the quote belongs to the value, double it, or set quote=None"}
 }
 
 // afterQuote is what to say of text between a closing quote and the delimiter:

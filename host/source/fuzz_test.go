@@ -17,7 +17,7 @@ import (
 )
 
 // sane checks what a source says of any text: each row is whole, nothing in it
-// is a control character, its line comes after the one before it, and a
+// but the lines of a text is a control character, its line comes after the one before it, and a
 // problem is at a place and quotes no secret.
 func sane(t *testing.T, text string, s source.Source) (rows []source.Row) {
 	t.Helper()
@@ -34,7 +34,7 @@ func sane(t *testing.T, text string, s source.Source) (rows []source.Row) {
 		}
 		last = r.Line
 		for i, c := range r.Cells {
-			whole(t, text, schema.Columns[i], c)
+			whole(t, text, schema, i, c)
 		}
 		rows = append(rows, r)
 		return nil
@@ -58,8 +58,9 @@ func problemsOnly(t *testing.T, text string, err error) {
 	}
 }
 
-func whole(t *testing.T, text string, c source.Column, cell any) {
+func whole(t *testing.T, text string, schema source.Schema, i int, cell any) {
 	t.Helper()
+	c := schema.Columns[i]
 	s, isText := cell.(string)
 	if v, ok := cell.(secret.Value); ok {
 		s, isText = v.Reveal(), true
@@ -68,6 +69,9 @@ func whole(t *testing.T, text string, c source.Column, cell any) {
 		}
 	} else if c.Secret {
 		t.Fatalf("%q: the secret column %q holds a %T", text, c.Name, cell)
+	}
+	if i != schema.Key && !c.Secret { // may have lines of its own
+		s = strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", ""), "\n", "")
 	}
 	if isText && (!utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl)) {
 		t.Fatalf("%q: column %q holds %q", text, c.Name, s)
@@ -84,7 +88,7 @@ func FuzzCSV(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string, delimiter, quoting, encoding byte) {
 		o := source.CSVOptions{Path: "@rekey/u", Key: "login", Secrets: []string{"pw"}, Optional: []string{"pw"}, Files: source.Files{Embedded: fstest.MapFS{"u": {Data: []byte(text)}}}}
-		o.Delimiter = []string{",", ";", "\t", "§"}[delimiter%4]
+		o.Delimiter, o.Detect = []string{",", ";", "\t", "§"}[delimiter%4], delimiter >= 192
 		if q := []rune{'"', '\'', '«'}; quoting%4 < 3 {
 			o.Quote = &q[quoting%4]
 		}

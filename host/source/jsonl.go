@@ -152,7 +152,7 @@ func (r *jsonlReader) row(lines *lines, line []byte, note noteFunc) (Row, bool) 
 		note(bad.at+1, bad.message, "")
 		return Row{}, false
 	}
-	row := Row{File: r.source.Name(), Line: lines.n, Cells: cells}
+	row := Row{File: r.source.Name(), Line: lines.at, Cells: cells}
 	sound := true
 	for i := range cells {
 		if bad := r.cell(&row, i); bad != nil {
@@ -191,7 +191,7 @@ func (r *jsonlReader) parse(line []byte) ([]any, error) {
 // row's key of the key's.
 func (r *jsonlReader) cell(row *Row, i int) *complaint {
 	column := r.schema.Columns[i]
-	if controlIn(row.Cells[i]) {
+	if controlWithin(row.Cells[i]) {
 		return controlFlaw(column)
 	}
 	var bad *complaint
@@ -239,20 +239,20 @@ func keyOf(column Column, cell any) (string, *complaint) {
 	return "", &complaint{Message: fmt.Sprintf("key column %q is not a string or a whole number", column.Name), Fix: "quote it"}
 }
 
-// controlIn reports whether a value holds a control character, however deep.
-func controlIn(cell any) bool {
+// controlWithin reports whether a value holds a control character, however deep.
+func controlWithin(cell any) bool {
 	switch v := cell.(type) {
 	case string:
 		return hasControl([]byte(v))
 	case []any:
 		for _, value := range v {
-			if controlIn(value) {
+			if controlWithin(value) {
 				return true
 			}
 		}
 	case map[string]any:
 		for name, value := range v {
-			if hasControl([]byte(name)) || controlIn(value) {
+			if hasControl([]byte(name)) || controlWithin(value) {
 				return true
 			}
 		}

@@ -17,9 +17,15 @@ import (
 // the encoding that it is to be read in; nil if it may be.
 func kindFlaw(head []byte, charset charset) *diag.Problem {
 	for _, kind := range kinds() {
-		if bytes.HasPrefix(head, []byte(kind.magic)) {
+		if bytes.HasPrefix(bytes.TrimPrefix(head, markUTF8), []byte(kind.magic)) {
 			return &diag.Problem{Message: "is " + kind.is + ", not a text", Fix: kind.fix}
 		}
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte("\xff\xfe\x00\x00")), bytes.HasPrefix(head, []byte("\x00\x00\xfe\xff")):
+		return &diag.Problem{Line: 1, Message: "starts with the byte order mark of utf-32", Fix: "save it in UTF-8"}
+	case len(head) > tarMark && bytes.HasPrefix(head[tarMark:], []byte("ustar")):
+		return &diag.Problem{Message: "is a tar archive, not a text", Fix: "unpack it first"}
 	}
 	if charset.wide || bytes.HasPrefix(head, markLittle) || bytes.HasPrefix(head, markBig) {
 		return nil
@@ -27,8 +33,14 @@ func kindFlaw(head []byte, charset charset) *diag.Problem {
 	if name := wideWithoutMark(head); name != "" {
 		return &diag.Problem{Line: 1, Message: "every second byte is NUL, as in " + name + " without a byte order mark", Fix: fmt.Sprintf("set encoding = %q", name)}
 	}
+	if bytes.Count(head, []byte("\r")) > 1 && bytes.IndexByte(head, '\n') < 0 {
+		return &diag.Problem{Line: 1, Message: "its lines end in carriage return (CR) alone, as on an old Mac", Fix: `save it with the line ends of Windows or Unix, or convert it: tr '\r' '\n'`}
+	}
 	return nil
 }
+
+// tarMark is where in a tar archive its name stands.
+const tarMark = 257
 
 // kind is a kind of file often mistaken for a list of users.
 type kind struct{ magic, is, fix string }
@@ -50,6 +62,11 @@ func kinds() []kind {
 		{"-----BEGIN AGE ENCRYPTED FILE-----", "encrypted by age", "age --decrypt it first"},
 		{"-----BEGIN PGP MESSAGE-----", "encrypted by PGP", "gpg --decrypt it first"},
 		{"\x7fELF", "a program", ""},
+		{"Rar!\x1a\x07", "a rar archive", "unpack it first"},
+		{"{\\rtf", "a text document (RTF)", export},
+		{"<", "HTML or XML, as some systems export it under the name of a spreadsheet", export},
+		{"dn: ", "LDIF", "use the accounts of an ldap backend, or export it as CSV"},
+		{"BEGIN:VCARD", "a list of contacts (vCard)", export},
 	}
 }
 
@@ -92,11 +109,11 @@ func valueFlaw(column Column, key bool, text string) *complaint {
 		return nil
 	case isSpreadsheetError(text):
 		return &complaint{Message: fmt.Sprintf("column %q holds %s, the error text of a spreadsheet", column.Name, strings.ToUpper(strings.TrimSpace(text))),
-			Fix: "the original value began with = + - or @: import the column as text and export it again"}
+			Fix: spreadsheetFix(text)}
 	case tooNarrow(text):
 		return &complaint{Message: fmt.Sprintf("column %q holds nothing but #, which a spreadsheet shows where a column is too narrow", column.Name), Fix: "widen the column, or import it as text, and export it again"}
 	case strings.ContainsRune(text, utf8.RuneError):
-		return &complaint{Message: fmt.Sprintf("column %q has a replacement character (U+FFFD): a letter was lost before", column.Name), Fix: "export it again in UTF-8, or set encoding= to its encoding"}
+		return &complaint{Message: fmt.Sprintf("column %q has a replacement character (U+FFFD): a letter was lost before", column.Name), Fix: "export it again, in UTF-8, from where it is whole"}
 	case key:
 		return edgeFlaw(column, text)
 	}
@@ -141,6 +158,14 @@ func isSpreadsheetError(text string) bool {
 		}
 	}
 	return false
+}
+
+// spreadsheetFix is how a value that became an error text is had again.
+func spreadsheetFix(text string) string {
+	if strings.EqualFold(strings.TrimSpace(text), "#NAME?") {
+		return "the original value began with = + - or @: import the column as text and export it again"
+	}
+	return "a formula had no result there: put the value in its place and export it again"
 }
 
 func tooNarrow(text string) bool {

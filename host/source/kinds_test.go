@@ -39,7 +39,7 @@ func TestFilesThatAreNoListAreNamed(t *testing.T) {
 		"zstd":                  {"(\xb5/\xfd....", "is compressed by zstd"},
 		"UTF-16LE without mark": {wide(unicode.LittleEndian), `every second byte is NUL, as in utf-16le without a byte order mark; set encoding = "utf-16le"`},
 		"UTF-16BE without mark": {wide(unicode.BigEndian), `set encoding = "utf-16be"`},
-		"CR only":               {"login,team\rann,x\rbob,y\r", "carriage return (CR) within the line"},
+		"CR only":               {"login,team\rann,x\rbob,y\r", "its lines end in carriage return (CR) alone"},
 		"sep= of another":       {"sep=;\nlogin;team\nann;x\n", `is Excel's sep= line, which says ";"; delimiter= is ","; set delimiter=";"`},
 	} {
 		t.Run(name, func(t *testing.T) {

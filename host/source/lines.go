@@ -26,18 +26,28 @@ type lines struct {
 	close   func() error
 	space   string // a line of nothing else is blank
 	long    []byte // a line that does not fit text's buffer
-	n       int    // number of the present line
+	n       int    // number of the line that was read last
+	at      int    // number of the line in which the present record begins
+	crlf    bool   // the line that was read last ended in CRLF
+	record  []byte // of several lines
+	joins   []int  // where in it its further lines begin
+	failed  error  // of join
 }
 
 // next returns the next line with text, without its end, valid until
 // the next call. At the end it is io.EOF, after checking that the input is the
 // one read before; a *Problem is about this line only.
 func (l *lines) next(ctx context.Context) ([]byte, error) {
+	if l.failed != nil {
+		return nil, l.stopped(ctx, l.failed)
+	}
+	l.joins = l.joins[:0]
 	for {
 		line, err := l.one()
 		if err != nil {
 			return nil, l.stopped(ctx, err)
 		}
+		l.at = l.n
 		if len(bytes.Trim(line, l.space)) > 0 {
 			return line, l.sound(line)
 		}
@@ -78,8 +88,47 @@ func (l *lines) one() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	line = bytes.TrimSuffix(line, []byte{'\n'})
-	return bytes.TrimSuffix(line, []byte{'\r'}), nil
+	line, ended := bytes.CutSuffix(line, []byte{'\n'})
+	line, l.crlf = bytes.CutSuffix(line, []byte{'\r'})
+	l.crlf = l.crlf && ended
+	return line, nil
+}
+
+// join returns the present record with one more line, for a value that goes on
+// there; the end of line between them is the file's. At the end of the file it
+// is io.EOF, and a *flaw is about the line.
+func (l *lines) join(record []byte) ([]byte, error) {
+	if len(l.joins) == 0 {
+		l.record = append(l.record[:0], record...)
+	}
+	if l.crlf {
+		l.record = append(l.record, '\r')
+	}
+	line, err := l.one()
+	var bad *flaw
+	switch {
+	case errors.Is(err, io.EOF), errors.As(err, &bad):
+		return nil, err
+	case err != nil:
+		l.failed = err
+		return nil, err
+	}
+	l.record = append(l.record, '\n')
+	l.joins = append(l.joins, len(l.record))
+	l.record = append(l.record, line...)
+	return l.record, l.sound(line)
+}
+
+// place is where a byte of the present record stands in the file, from 1; column
+// 0 is the record as a whole.
+func (l *lines) place(column int) (line, inLine int) {
+	line, inLine = l.at, column
+	for i, begins := range l.joins {
+		if column > begins {
+			line, inLine = l.at+i+1, column-begins
+		}
+	}
+	return line, inLine
 }
 
 // gather collects a line longer than the buffer.
@@ -128,7 +177,7 @@ func (l *lines) sound(line []byte) error {
 		`set encoding = to what the file is in: "windows-1252" in the west of Europe, "windows-1250" in its middle, "windows-1251" for Cyrillic, or another IANA name`)
 }
 
-// flaw is a problem of the present line.
+// flaw is a problem of the line that was read last.
 func (l *lines) flaw(column int, message, fix string) *flaw {
 	return &flaw{diag.Problem{File: l.in.name(), Line: l.n, Column: column, Message: message, Fix: fix}}
 }
@@ -139,7 +188,7 @@ type flaw struct{ diag.Problem }
 
 func (f *flaw) Error() string { return f.String() }
 
-// noteFunc notes a problem of the present line.
+// noteFunc notes a problem of the present record.
 type noteFunc func(column int, message, fix string)
 
 // each makes a row of every line and yields it. row notes the problems of
@@ -148,7 +197,11 @@ type noteFunc func(column int, message, fix string)
 func (l *lines) each(ctx context.Context, row func(*lines, []byte, noteFunc) (Row, bool), yield func(Row) error) error {
 	var problems diag.Problems
 	var bad *flaw
-	note := func(column int, message, fix string) { problems.Add(l.flaw(column, message, fix).Problem) }
+	note := func(column int, message, fix string) {
+		bad := l.flaw(column, message, fix).Problem
+		bad.Line, bad.Column = l.place(column)
+		problems.Add(bad)
+	}
 	for {
 		line, err := l.next(ctx)
 		switch {

@@ -40,7 +40,7 @@ func evalReportCSV(args *arguments) (starlark.Value, error) {
 	if delimiter != "," {
 		r.spec.Delimiter = delimiter
 	}
-	if letter, size := utf8.DecodeRuneInString(delimiter); size != len(delimiter) || letter == utf8.RuneError || letter == '"' || letter != '\t' && unicode.IsControl(letter) {
+	if letter, size := utf8.DecodeRuneInString(delimiter); size != len(delimiter) || letter == utf8.RuneError || letter == '"' || args.value("delimiter") == starlark.None || letter != '\t' && unicode.IsControl(letter) {
 		args.badValue("delimiter", `write one character, such as ";" or "\t"`, "delimiter = %q is not one character that can stand between values", delimiter)
 	}
 	return r, nil

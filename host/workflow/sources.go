@@ -45,7 +45,8 @@ func sourceFunctions() map[string]function {
 
 func evalCSV(args *arguments) (starlark.Value, error) {
 	csvOptions := source.CSVOptions{Path: args.path("path"), Key: args.text("key"), Columns: args.texts("columns"), Delimiter: args.text("delimiter"),
-		Types: columnTypes(args), Secrets: args.texts("secrets"), Optional: args.texts("optional"), MayLack: args.texts("may_lack"), AnyCase: args.value("any_case") == starlark.True, Encoding: args.text("encoding"), Others: otherKinds(args), Files: args.in.sourceFiles()}
+		Types: columnTypes(args), Secrets: args.texts("secrets"), Optional: args.texts("optional"), MayLack: args.texts("may_lack"), AnyCase: args.value("any_case") == starlark.True, Encoding: args.text("encoding"), Others: otherKinds(args), Files: args.in.sourceFiles(),
+		SkipLines: args.number("skip_lines", 0), Detect: args.value("delimiter") == starlark.None, Forms: formsOf(args)}
 	if args.value("quote") != starlark.None {
 		letter, size := utf8.DecodeRuneInString(args.text("quote"))
 		if size != len(args.text("quote")) || size == 0 {
@@ -53,14 +54,27 @@ func evalCSV(args *arguments) (starlark.Value, error) {
 		}
 		csvOptions.Quote = &letter
 	}
-	if csvOptions.Delimiter == "" {
+	if csvOptions.Delimiter == "" && !csvOptions.Detect {
 		args.badValue("delimiter", `write one character, such as ";" or "\t"`, `delimiter = "" is not one character`)
 	}
 	if args.has("columns") && len(csvOptions.Columns) == 0 {
 		args.badValue("columns", "", "columns is empty")
 	}
 	src, err := source.CSV(csvOptions)
-	return sourceOf(args, src, err)
+	return sourceOf(args, dedupe(args, src), err)
+}
+
+// formsOf reads how a file writes days and truth values.
+func formsOf(args *arguments) source.Forms {
+	return source.Forms{Date: args.text("date_format"), True: args.texts("true"), False: args.texts("false")}
+}
+
+// dedupe reads which row of a key is kept.
+func dedupe(args *arguments, users source.Source) source.Source {
+	if !args.has("dedupe") {
+		return users
+	}
+	return source.Dedupe(users, source.Keep(args.choice("dedupe", string(source.First), string(source.Last))))
 }
 
 // types reads types = {"enabled": "bool"}.

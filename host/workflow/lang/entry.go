@@ -22,7 +22,7 @@ func (p Param) Help() string { return p.Name + ": " + p.Doc }
 // TakesNone reports whether None is accepted whatever the kind: it means that
 // the parameter is not given, or it is a value of its own.
 func (p Param) TakesNone() bool {
-	return p.Default == "None" || p.Default == Unset || p.Name == "quote"
+	return p.Default == "None" || p.Default == Unset || p.Name == "quote" || p.Name == "delimiter"
 }
 
 // Use is how scripts use a name.

@@ -64,7 +64,7 @@ func TestDocsTellParametersAndDefaults(t *testing.T) {
 		t.Errorf("%d entries, want %d", len(all), len(New().Entries()))
 	}
 	csv := all["csv"]
-	if csv.Where != "top level" || len(csv.Params) != 12 || csv.Params[0].Default != "" || csv.Params[3].Default != `","` || csv.Example == "" {
+	if csv.Where != "top level" || len(csv.Params) != 17 || csv.Params[0].Default != "" || csv.Params[3].Default != `","` || csv.Example == "" {
 		t.Errorf("csv = %+v", csv)
 	}
 	if !strings.Contains(all["user"].Doc, "codepoints()") {
