@@ -56,6 +56,7 @@ type cli struct {
 	Keygen keygenCmd `cmd:"" group:"Keep:" help:"Make an age identity that can open sealed values."`
 
 	Check      checkCmd      `cmd:"" aliases:"lint" group:"Write:" help:"Find the mistakes in scripts and libraries, without starting anything."`
+	Fmt        fmtCmd        `cmd:"" group:"Write:" help:"Format scripts and libraries."`
 	Docs       docsCmd       `cmd:"" group:"Write:" help:"Explain the names that scripts can use."`
 	Backends   backendsCmd   `cmd:"" group:"Write:" help:"List the backends, or explain one."`
 	Plugin     pluginCmd     `cmd:"" group:"Write:" help:"Write, try, add, list, verify, upgrade, remove, test or sign plugins of others."`

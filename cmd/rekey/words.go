@@ -22,7 +22,7 @@ func together(parser *kong.Kong, args []string) []string {
 			return slices.Concat(words, flags, args[index:])
 		case !isFlag(args[index]):
 			words = append(words, args[index])
-		case wantsValue(parser, args[index]) && index+1 < len(args):
+		case wantsValue(parser, words, args[index]) && index+1 < len(args):
 			flags = append(flags, args[index], args[index+1])
 			index++
 		default:
@@ -35,18 +35,36 @@ func together(parser *kong.Kong, args []string) []string {
 // isFlag reports whether an argument is one; "-" is a path.
 func isFlag(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
 
-// wantsValue reports whether the argument after the flag belongs to it.
-func wantsValue(parser *kong.Kong, arg string) bool {
+// wantsValue reports whether the argument after the flag belongs to it, of the
+// command that the words so far begin with.
+func wantsValue(parser *kong.Kong, words []string, arg string) bool {
 	name, long := strings.CutPrefix(arg, "--")
 	if !long || strings.Contains(name, "=") {
 		return false
 	}
 	wants := false
-	_ = kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
-		if flag, ok := node.(*kong.Flag); ok && flag.Name == name && !flag.IsBool() {
-			wants = true
+	for _, flag := range flagsOf(parser, words) {
+		if flag.Name == name {
+			wants = !flag.IsBool()
 		}
-		return next(nil)
-	})
+	}
 	return wants
+}
+
+// flagsOf are the flags of the command that words begin with, and of those that it
+// is a part of.
+func flagsOf(parser *kong.Kong, words []string) []*kong.Flag {
+	node := parser.Model.Node
+	flags := node.Flags
+	for _, word := range words {
+		at := slices.IndexFunc(node.Children, func(child *kong.Node) bool {
+			return child.Type == kong.CommandNode && (child.Name == word || slices.Contains(child.Aliases, word))
+		})
+		if at < 0 {
+			break
+		}
+		node = node.Children[at]
+		flags = append(slices.Clone(flags), node.Flags...)
+	}
+	return flags
 }
