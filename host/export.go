@@ -21,7 +21,8 @@ type ReportOptions struct {
 	Overwrite bool
 	Script    string // whose reports are written; "": the run's own
 	Unaudited bool   // although it cannot be recorded
-	Stdout    io.Writer
+	Act
+	Stdout io.Writer
 }
 
 // withoutFormat refuses options that want a format.

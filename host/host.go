@@ -197,7 +197,7 @@ func (h *Host) Forget(ctx context.Context, name string, options RunOptions) (str
 		return "", err
 	}
 	defer run.Close()
-	return run.ID(), forget(run)
+	return run.ID(), forget(run, options.act())
 }
 
 // Runs lists the runs of the state directory, newest first.
@@ -247,7 +247,7 @@ func (h *Host) Reveal(ctx context.Context, name string, options RevealOptions, s
 	}
 	defer run.Close()
 	all := h.runs()
-	all.unaudited = options.Unaudited
+	all.unaudited, all.act = options.Unaudited, options.Act
 	return whatIsLost(run, reveal(all, run, options.Key, show))
 }
 
@@ -263,7 +263,7 @@ func (h *Host) Report(ctx context.Context, name string, options ReportOptions) (
 		return h.rewrite(ctx, run, options)
 	}
 	made := exporter{runs: h.runs(), run: run, outlets: h.outlets(h.here()), options: options}
-	made.runs.unaudited, made.outlets.waived = options.Unaudited, options.Unaudited
+	made.runs.unaudited, made.outlets.waived, made.runs.act = options.Unaudited, options.Unaudited, options.Act
 	paths, err := made.write()
 	return paths, whatIsLost(run, err)
 }

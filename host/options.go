@@ -42,6 +42,10 @@ func shownWord(i int, word string) string {
 	return strconv.Quote(word)
 }
 
+// Act is on whose behalf, and why, somebody does something to a run that the ledger
+// records: both may be "".
+type Act struct{ Requestor, Reason string }
+
 // RunOptions are the flags of run, plan, resume and retry.
 type RunOptions struct {
 	Yes          bool
@@ -59,6 +63,7 @@ type RunOptions struct {
 	// its failures are counted anew.
 	OverThreshold bool
 	Codes, Keys   []string // of retry
+	Reason        string   // of what is done to the run without applying it
 }
 
 // facts returns what the ledger keeps of how a command was given.
@@ -68,6 +73,9 @@ func (o RunOptions) facts() map[string]string {
 	}
 	return map[string]string{"over_threshold": "true"}
 }
+
+// act is as what an act on the run is recorded.
+func (o RunOptions) act() Act { return Act{o.Requestor, o.Reason} }
 
 // allow refuses a plan with more or fewer users than the flags want.
 func (o RunOptions) allow(plan engine.Preview) error {

@@ -24,6 +24,7 @@ type Revealed struct {
 type RevealOptions struct {
 	Key       string // of the user; "": all users
 	Unaudited bool   // although it cannot be recorded
+	Act
 }
 
 // reveal records the act, and calls show for every value of the selected users.

@@ -17,6 +17,7 @@ type runs struct {
 	osUser    string
 	hostname  string
 	unaudited bool // acts go on that cannot be recorded
+	act       Act  // as which they are recorded
 }
 
 // resolve returns the run that a name means to a command that looks.
@@ -120,7 +121,7 @@ func refusedLock(err error) error {
 // audited records an act on a run by a process that does not apply it. If that
 // fails, nothing is shown, unless the act is wanted all the same.
 func (a runs) audited(run *ledger.Run, kind journal.Kind, facts map[string]string) error {
-	err := a.store.Note(run.ID(), &journal.Record{Kind: kind, Detail: journal.Detail{OSUser: a.osUser, Host: a.hostname, Facts: facts}})
+	err := a.store.Note(run.ID(), &journal.Record{Kind: kind, Detail: journal.Detail{OSUser: a.osUser, Host: a.hostname, Requestor: a.act.Requestor, Message: a.act.Reason, Facts: facts}})
 	return a.unrecorded(err)
 }
 
@@ -139,8 +140,8 @@ func (a runs) unrecorded(err error) error {
 }
 
 // forget destroys the key to a locked run's values.
-func forget(run *ledger.Run) error {
-	if err := run.Forget(); err != nil {
+func forget(run *ledger.Run, act Act) error {
+	if err := run.Forget(journal.Detail{Requestor: act.Requestor, Message: act.Reason}); err != nil {
 		return &UsageError{Message: err.Error()}
 	}
 	return run.Salvage(run.Confirm())

@@ -125,7 +125,7 @@ func (s *Session) approve() (Outcome, error) {
 	if !held {
 		return Outcome{}, usagef("run %s is not held", s.run.ID())
 	}
-	if err := s.note(journal.Approved, journal.Detail{Wave: wave}); err != nil {
+	if err := s.note(journal.Approved, journal.Detail{Wave: wave, Requestor: s.options.Requestor, Message: s.options.Reason}); err != nil {
 		return Outcome{}, err
 	}
 	out, err := outcomeOf(s.run)

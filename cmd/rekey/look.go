@@ -178,6 +178,7 @@ type reportCmd struct {
 	Reveal    bool   `help:"With --format: include the passwords; an audited act."`
 	Overwrite bool   `help:"Replace files that no run of this state directory wrote."`
 	Script    string `help:"Write the reports of this script instead: the run's own, mended." type:"path" placeholder:"FILE"`
+	acting
 	unaudited
 }
 
@@ -195,7 +196,7 @@ func (c *reportCmd) Run(app *app) error {
 		return err
 	}
 	defer opened.Close()
-	paths, err := opened.Report(context.Background(), c.Name, host.ReportOptions{Format: c.Format, Out: c.Out, Reveal: c.Reveal, Overwrite: c.Overwrite, Script: c.Script, Unaudited: c.Unaudited, Stdout: app.process.stdout})
+	paths, err := opened.Report(context.Background(), c.Name, host.ReportOptions{Format: c.Format, Out: c.Out, Reveal: c.Reveal, Overwrite: c.Overwrite, Script: c.Script, Unaudited: c.Unaudited, Act: c.act(), Stdout: app.process.stdout})
 	for _, path := range paths {
 		fmt.Fprintf(app.process.stderr, "rekey: wrote %s\n", path)
 	}
@@ -205,6 +206,7 @@ func (c *reportCmd) Run(app *app) error {
 type revealCmd struct {
 	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
 	Key  string `arg:"" optional:"" name:"KEY" help:"One user; all without."`
+	acting
 	unaudited
 }
 
@@ -216,7 +218,7 @@ func (c *revealCmd) Run(app *app) error {
 	}
 	defer opened.Close()
 	list := []host.Revealed{}
-	err = opened.Reveal(context.Background(), c.Name, host.RevealOptions{Key: c.Key, Unaudited: c.Unaudited}, func(revealed host.Revealed) error {
+	err = opened.Reveal(context.Background(), c.Name, host.RevealOptions{Key: c.Key, Unaudited: c.Unaudited, Act: c.act()}, func(revealed host.Revealed) error {
 		if app.cli.JSON {
 			list = append(list, revealed)
 			return nil
@@ -232,6 +234,7 @@ func (c *revealCmd) Run(app *app) error {
 
 type approveCmd struct {
 	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
+	acting
 	moved
 }
 
@@ -242,7 +245,7 @@ func (c *approveCmd) Run(app *app) error {
 		return err
 	}
 	defer opened.Close()
-	session, err := opened.Continue(context.Background(), c.Name, host.RunOptions{Moved: c.Moved})
+	session, err := opened.Continue(context.Background(), c.Name, c.options(c.Moved))
 	if err != nil {
 		return err
 	}
@@ -261,6 +264,7 @@ func (c *approveCmd) Run(app *app) error {
 
 type forgetCmd struct {
 	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id."`
+	acting
 	moved
 }
 
@@ -271,7 +275,7 @@ func (c *forgetCmd) Run(app *app) error {
 		return err
 	}
 	defer opened.Close()
-	id, err := opened.Forget(context.Background(), c.Name, host.RunOptions{Moved: c.Moved})
+	id, err := opened.Forget(context.Background(), c.Name, c.options(c.Moved))
 	if err != nil {
 		return err
 	}

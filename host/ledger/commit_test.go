@@ -285,7 +285,7 @@ func TestRunForReadingTakesNoRecords(t *testing.T) {
 	if err := ro.Commit([]*journal.Record{{Kind: journal.Started}}); err == nil {
 		t.Error("Commit() gave no error")
 	}
-	if err := ro.Forget(); err == nil {
+	if err := ro.Forget(journal.Detail{}); err == nil {
 		t.Error("Forget() gave no error")
 	}
 	if ro.Seal(1, 1, 0, "value", secret.New("x")) != nil {

@@ -184,7 +184,7 @@ func TestARunThatCannotBeReadTellsNoValue(t *testing.T) {
 		p.gave(forgotten, user, 1, "dir", []string{"", "ann", "bob", "cid"}[user], "forgotten")
 		commit(t, forgotten, finished(user, journal.Done, ""))
 	}
-	must(t, forgotten.Forget())
+	must(t, forgotten.Forget(journal.Detail{}))
 	must(t, forgotten.Close())
 	if got := p.newest("", "u"); got != "hers" {
 		t.Errorf("%q", got)

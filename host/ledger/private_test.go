@@ -217,11 +217,11 @@ func TestForgottenKeyLeavesNoByte(t *testing.T) {
 	}
 	r := newRun(t, s, k, 2)
 	wrapped := wrappedOf(t, s, r.ID())
-	if err := r.Forget(); err == nil {
+	if err := r.Forget(journal.Detail{}); err == nil {
 		t.Fatal("Forget() of a run with pending users gave no error")
 	}
 	commit(t, r, intent(r, 1, 1, 0, canary), outcome(1, 1, 0, sdk.Applied, ""), finished(1, journal.Done, ""), finished(2, journal.Unresolved, ""))
-	if err := r.Forget(); err == nil {
+	if err := r.Forget(journal.Detail{}); err == nil {
 		t.Fatal("Forget() of a run with unknown users gave no error")
 	}
 	commit(t, r, &journal.Record{Kind: journal.Reopened, User: 2}, finished(2, journal.Failed, "X"))
@@ -230,13 +230,13 @@ func TestForgottenKeyLeavesNoByte(t *testing.T) {
 	}
 	_, before, err := r.SignHead()
 	must(t, err)
-	must(t, r.Forget())
+	must(t, r.Forget(journal.Detail{}))
 	if n := keyBytes(t, s, wrapped); n != 0 {
 		t.Fatalf("%d pieces of the key are still there", n)
 	}
 	forgotten(t, s, k, r)
 	audited(t, s, r.ID(), before)
-	must(t, r.Forget()) // again
+	must(t, r.Forget(journal.Detail{})) // again
 	r = reopened(t, s, k, r)
 	forgotten(t, s, k, r)
 	if err := r.Commit([]*journal.Record{{Kind: journal.Reopened, User: 1}, {Kind: journal.Intent, User: 1, Step: 2, Verb: "set", Sealed: []byte("x")}}); err == nil {

@@ -358,8 +358,9 @@ func (r *Run) copyInto(dir string) (string, error) {
 // sealed values stay closed; an earlier copy of the file still opens.
 // The log stays whole and verifiable. It is refused while users are pending,
 // held or unknown, whose values may still be needed. The run has to be locked.
-// Calling it again makes sure that no byte of the key is left.
-func (r *Run) Forget() error {
+// Calling it again makes sure that no byte of the key is left. by says on whose
+// behalf, and why; who does it is added.
+func (r *Run) Forget(by journal.Detail) error {
 	if r.writer == nil {
 		return fmt.Errorf("run %s: it is open for reading", r.id)
 	}
@@ -371,7 +372,7 @@ func (r *Run) Forget() error {
 		return fmt.Errorf("run %s: %d users are pending, held or unknown: their values may still be needed", r.id, open)
 	}
 	r.seal, r.sealErr = nil, ErrForgotten
-	if err := r.writer.forget(); err != nil {
+	if err := r.writer.forget(by); err != nil {
 		r.writer.broken = err
 		return ofRun(r.id, err)
 	}

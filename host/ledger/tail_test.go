@@ -134,7 +134,7 @@ func TestKeyInTheLogIsCompared(t *testing.T) {
 	r := newRun(t, s, k, 1)
 	commit(t, r, finished(1, journal.Done, ""))
 	key := fmt.Sprintf("%X", wrappedOf(t, s, r.ID()))
-	must(t, r.Forget())
+	must(t, r.Forget(journal.Detail{}))
 	must(t, r.Confirm())
 	must(t, r.Close())
 	audited(t, s, r.ID(), "")

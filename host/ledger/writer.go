@@ -422,21 +422,22 @@ func (w *writer) known(mk *marker, m *mark) error {
 	return nil
 }
 
-func (w *writer) forget() error {
+func (w *writer) forget(by journal.Detail) error {
 	if !w.now.Forgot {
-		if err := w.db.Within(w.destroyKey); err != nil {
+		if err := w.db.Within(func() error { return w.destroyKey(by) }); err != nil {
 			return err
 		}
 	}
 	return w.foldIn()
 }
 
-func (w *writer) destroyKey() error {
+func (w *writer) destroyKey(by journal.Detail) error {
 	if err := w.catchUp(); err != nil {
 		return err
 	}
 	now := w.run.store.now()
-	rec := &journal.Record{Kind: journal.Forgot, Detail: journal.Detail{OSUser: w.run.store.osUser, Host: w.run.store.host}}
+	by.OSUser, by.Host = w.run.store.osUser, w.run.store.host
+	rec := &journal.Record{Kind: journal.Forgot, Detail: by}
 	if err := w.append(rec, nil, now); err != nil {
 		return err
 	}
