@@ -2,6 +2,7 @@ package host
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -60,7 +61,10 @@ func (e Event) Text() string {
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	switch {
 	case e.Script != "":
-		add("%s, SHA-256 %.12s", e.Script, e.ScriptSHA256)
+		add("%s", e.Script)
+		if e.ScriptSHA256 != "" {
+			add("SHA-256 %.12s", e.ScriptSHA256)
+		}
 	case e.Command != "":
 		add("%s, process %d", e.Command, e.PID)
 	case e.Wave != "":
@@ -110,6 +114,9 @@ func (h *Host) Events(name string, event func(Event) error) error {
 	if err != nil {
 		return err
 	}
+	if err := h.prunedEvents(event); err != nil {
+		return err
+	}
 	for _, run := range slices.Backward(list) {
 		if run.Err != nil {
 			h.notices.warn("run %s cannot be read: %s", run.Header.ID, run.Err)
@@ -138,4 +145,16 @@ func (h *Host) eventsOf(name string, event func(Event) error) error {
 		}
 	}
 	return whatIsLost(run, nil)
+}
+
+// prunedEvents tells of the runs that have no log any more.
+func (h *Host) prunedEvents(event func(Event) error) error {
+	return h.store.Pruned(func(line []byte) error {
+		var pruned Pruned
+		if err := json.Unmarshal(line, &pruned); err != nil {
+			return nil // half a line, of a process that was killed
+		}
+		return event(Event{Run: pruned.Run, At: pruned.PrunedAt, Event: "pruned", OSUser: pruned.PrunedBy, Requestor: pruned.Requestor, Script: pruned.Script,
+			Message: pruned.Reason, Facts: map[string]string{"head": pruned.Audit.Head, "last": pruned.Last}})
+	})
 }

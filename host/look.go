@@ -2,8 +2,10 @@ package host
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
@@ -29,6 +31,45 @@ func summaryOf(run ledger.Summary) RunSummary {
 	}
 	return RunSummary{Run: head.ID, Script: head.Script, Status: run.State,
 		Created: head.Created.UTC().Format("2006-01-02T15:04:05Z"), OSUser: head.OSUser, Counts: Counts(run.Counts)}
+}
+
+// RunFilter selects runs; the zero RunFilter all.
+type RunFilter struct {
+	Statuses     []string
+	Script       string // its name, or the last part of it
+	Since, Until time.Time
+	Limit        int // 0: no limit
+}
+
+// Of returns the selected runs, in their order. One that cannot be read is among them,
+// unless a limit leaves it out.
+func (f RunFilter) Of(list []RunSummary) ([]RunSummary, error) {
+	for _, status := range f.Statuses {
+		if !slices.Contains(journal.States(), journal.State(status)) {
+			return nil, &UsageError{Message: fmt.Sprintf("no run has status %q", status), Fix: "use planned, running, finished, unsettled, stopped, held or interrupted"}
+		}
+	}
+	out := []RunSummary{}
+	for _, run := range list {
+		if run.Problem == "" && !f.selects(run) {
+			continue
+		}
+		if out = append(out, run); len(out) == f.Limit {
+			break
+		}
+	}
+	return out, nil
+}
+
+func (f RunFilter) selects(run RunSummary) bool {
+	created, err := time.Parse(time.RFC3339, run.Created)
+	switch {
+	case err != nil, !f.Since.IsZero() && created.Before(f.Since), !f.Until.IsZero() && created.After(f.Until):
+		return false
+	case len(f.Statuses) > 0 && !slices.Contains(f.Statuses, string(run.Status)):
+		return false
+	}
+	return f.Script == "" || f.Script == run.Script || f.Script == path.Base(run.Script)
 }
 
 // ShowFilter selects users of a run.

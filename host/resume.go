@@ -25,6 +25,9 @@ func (p resumption) resume(ctx, stop context.Context) (Outcome, error) {
 		}
 		return signed(p.run, out)
 	}
+	if why, err := p.run.Cancelled(); err != nil || why != "" && out.Counts.Pending+out.Counts.Held > 0 {
+		return p.skipWaiting(ctx, why, err) // what the process that cancelled it left
+	}
 	wave, held, err := p.run.Hold()
 	if err != nil {
 		return out, err
@@ -216,10 +219,15 @@ func positions(run *ledger.Run, filter ledger.Filter) (users []int64, err error)
 }
 
 func reopen(run *ledger.Run, users []int64) error {
+	return inParts(run, users, func(pos int64) *journal.Record { return &journal.Record{Kind: journal.Reopened, User: pos} })
+}
+
+// inParts commits a record for each user, a thousand at a time.
+func inParts(run *ledger.Run, users []int64, of func(pos int64) *journal.Record) error {
 	for part := range slices.Chunk(users, 1000) {
 		records := make([]*journal.Record, len(part))
 		for i, pos := range part {
-			records[i] = &journal.Record{Kind: journal.Reopened, User: pos}
+			records[i] = of(pos)
 		}
 		if err := run.Commit(records); err != nil {
 			return err

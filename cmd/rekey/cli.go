@@ -50,8 +50,12 @@ type cli struct {
 	Report reportCmd `cmd:"" group:"Look:" help:"Write a run's reports again, or its users in a format."`
 	Reveal revealCmd `cmd:"" group:"Look:" help:"Show the sealed values of a run; an audited act."`
 
-	Log logCmd `cmd:"" group:"Look:" help:"Show who did what to a run, and when; without one, to all runs."`
+	Find findCmd `cmd:"" group:"Look:" help:"Show what all runs know of one account or user."`
+	Log  logCmd  `cmd:"" group:"Look:" help:"Show who did what to a run, and when; without one, to all runs."`
 
+	Cancel cancelCmd `cmd:"" group:"Keep:" help:"End a run before its users: whoever waits is skipped."`
+	Settle settleCmd `cmd:"" group:"Keep:" help:"Say which value of an unknown user is in force, as you looked."`
+	Prune  pruneCmd  `cmd:"" group:"Keep:" help:"Remove old runs whole, with their values."`
 	Audit  auditCmd  `cmd:"" group:"Keep:" help:"Verify a run's hash log, prove a record, export a bundle."`
 	Forget forgetCmd `cmd:"" group:"Keep:" help:"Destroy the key to a finished run's values."`
 	Backup backupCmd `cmd:"" group:"Keep:" help:"Copy the state directory, also while runs go on."`

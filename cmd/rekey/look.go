@@ -12,10 +12,16 @@ import (
 	"github.com/rekey-host/rekey/host/report"
 )
 
-type runsCmd struct{}
+type runsCmd struct {
+	Status []string `help:"Runs with this status; may be repeated." placeholder:"S"`
+	Script string   `help:"Runs of this script: its name, or the last part of it." placeholder:"SCRIPT"`
+	Since  moment   `help:"Runs planned since: 2026-03-01, or 30d ago." placeholder:"TIME"`
+	Until  moment   `help:"Runs planned until then." placeholder:"TIME"`
+	Limit  int      `help:"The newest so many." placeholder:"N"`
+}
 
 // Run lists the runs.
-func (runsCmd) Run(app *app) error {
+func (c *runsCmd) Run(app *app) error {
 	opened, err := app.open()
 	if err != nil {
 		return err
@@ -23,6 +29,9 @@ func (runsCmd) Run(app *app) error {
 	defer opened.Close()
 	list, err := opened.Runs()
 	if err != nil {
+		return err
+	}
+	if list, err = (host.RunFilter{Statuses: c.Status, Script: c.Script, Since: c.Since.Time, Until: c.Until.Time, Limit: c.Limit}).Of(list); err != nil {
 		return err
 	}
 	if app.cli.JSON {

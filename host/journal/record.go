@@ -29,11 +29,14 @@ const (
 	Reported Kind = 14 // a report was written
 	Accepted Kind = 15 // a changed script or plugin was accepted
 	Forgot   Kind = 16 // the data key was destroyed
+
+	Cancelled Kind = 17 // whoever waits for his turn will be skipped: who says so, and why
+	Settled   Kind = 18 // a person says which of a user's values is in force: who, and why
 )
 
 // kindNames are what the kinds are called, by number.
 var kindNames = [...]string{"record", "opened", "planned", "started", "intent", "outcome", "answer", "finished", "reopened",
-	"held", "approved", "stopped", "ended", "revealed", "reported", "accepted", "forgot"}
+	"held", "approved", "stopped", "ended", "revealed", "reported", "accepted", "forgot", "cancelled", "settled"}
 
 // String returns what the kind is called: "intent", "finished", ….
 func (k Kind) String() string {

@@ -33,6 +33,8 @@ var kinds = []struct {
 	{Reported, 14, "reported", false},
 	{Accepted, 15, "accepted", false},
 	{Forgot, 16, "forgot", false},
+	{Cancelled, 17, "cancelled", false},
+	{Settled, 18, "settled", false},
 }
 
 func TestAKindKeepsItsNumberItsNameAndWhomItIsAbout(t *testing.T) {
@@ -47,7 +49,7 @@ func TestAKindKeepsItsNumberItsNameAndWhomItIsAbout(t *testing.T) {
 }
 
 func TestAKindOfALaterRekeyIsANumber(t *testing.T) {
-	for kind, want := range map[Kind]string{0: "record", 17: "kind 17", 255: "kind 255"} {
+	for kind, want := range map[Kind]string{0: "record", 19: "kind 19", 255: "kind 255"} {
 		if kind.String() != want || kind.AboutUser() {
 			t.Errorf("%d: %q, about a user %v; want %q", uint8(kind), kind, kind.AboutUser(), want)
 		}

@@ -30,3 +30,8 @@ const (
 	StateHeld        State = "held"
 	StateInterrupted State = "interrupted"
 )
+
+// States are all that a run may be in.
+func States() []State {
+	return []State{StatePlanned, StateRunning, StateFinished, StateUnsettled, StateStopped, StateHeld, StateInterrupted}
+}

@@ -43,7 +43,7 @@ func (w *admission) admit(r *journal.Record) (was statusNumber, err error) {
 // admitRun checks a record about the run.
 func (w *admission) admitRun(r *journal.Record) error {
 	switch r.Kind {
-	case journal.Started, journal.Stopped, journal.Revealed, journal.Reported, journal.Accepted:
+	case journal.Started, journal.Stopped, journal.Revealed, journal.Reported, journal.Accepted, journal.Settled:
 	case journal.Ended:
 		if r.Detail.State == "" {
 			return contradiction(r, "it names no state")
@@ -58,6 +58,13 @@ func (w *admission) admitRun(r *journal.Record) error {
 	case journal.Approved:
 		if w.now.Hold == 0 {
 			return contradiction(r, "the run is not held")
+		}
+	case journal.Cancelled:
+		if w.now.Cancelled != "" {
+			return contradiction(r, "the run is cancelled already")
+		}
+		if r.Detail.Message == "" {
+			return contradiction(r, "it says no reason")
 		}
 	case journal.Forgot:
 		if w.now.Forgot {

@@ -281,7 +281,7 @@ func TestForgetThatDiedBeforeTheEndIsCompletedByTheNextLock(t *testing.T) {
 	r := newRun(t, s, k, 1)
 	commit(t, r, finished(1, journal.Done, ""))
 	wrapped := wrappedOf(t, s, r.ID())
-	must(t, r.writer.db.Within(r.writer.destroyKey)) // and then it dies
+	must(t, r.writer.db.Within(func() error { return r.writer.destroyKey(journal.Detail{}) })) // and then it dies
 	after := crashed(t, s)
 	if keyBytes(t, after, wrapped) == 0 {
 		t.Fatal("the key is gone already: the test shows nothing")

@@ -59,6 +59,15 @@ func (r *progress) Hold() (wave string, open bool, err error) {
 	return s.bounds[s.Hold-1].Name, true, nil
 }
 
+// Cancelled returns why whoever waits is to be skipped; "": the run was not cancelled.
+func (r *progress) Cancelled() (string, error) {
+	s, err := r.standing()
+	if err != nil {
+		return "", err
+	}
+	return s.Cancelled, nil
+}
+
 // Starts returns on whose behalf the run was applied, in order: one entry where
 // that changed.
 func (r *progress) Starts() ([]Start, error) {

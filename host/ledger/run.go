@@ -378,3 +378,29 @@ func (r *Run) Forget(by journal.Detail) error {
 	}
 	return nil
 }
+
+// Remove removes the run whole, with every value in it: nothing here opens them
+// afterwards, but an earlier copy of its file still does. It is refused while users
+// are pending, held or unknown. The run has to be locked; it is closed then.
+func (r *Run) Remove() error {
+	if r.writer == nil {
+		return fmt.Errorf("run %s: it is open for reading", r.id)
+	}
+	if r.writer.broken != nil {
+		return ofRun(r.id, r.writer.broken)
+	}
+	c := r.writer.now.counts(r.total)
+	if open := c.Pending + c.Held + c.Unknown; open > 0 {
+		return fmt.Errorf("run %s: %d users are pending, held or unknown: their values may still be needed", r.id, open)
+	}
+	l := r.lock
+	r.lock = nil // it is held until nothing is left
+	err := r.Close()
+	if err == nil {
+		r.store.kept.Remove(r.store.runFile(r.id))
+		_ = os.Remove(r.store.markFile(r.id))
+		err = syncDir(r.store.runs())
+	}
+	l.remove()
+	return err
+}

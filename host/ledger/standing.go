@@ -51,15 +51,16 @@ const mostEvents = 40
 // standing is where a run stands. It is a pure function of the plan and the
 // records, kept beside them so that they need not all be read.
 type standing struct {
-	State    journal.State `json:"state"`
-	Hold     int           `json:"hold,omitempty"` // wave that holds, from 1; 0: none
-	Approved []string      `json:"approved,omitempty"`
-	Forgot   bool          `json:"forgot,omitempty"`
-	Waves    []tally       `json:"waves"`
-	Starts   []Start       `json:"starts,omitempty"`
-	Untold   int64         `json:"untold,omitempty"` // resets whose value only the target knows
-	Events   []string      `json:"events,omitempty"` // the last ones of what happened to backends
-	Last     *Applier      `json:"last,omitempty"`   // nil: a ledger from before it was kept
+	State     journal.State `json:"state"`
+	Hold      int           `json:"hold,omitempty"` // wave that holds, from 1; 0: none
+	Approved  []string      `json:"approved,omitempty"`
+	Forgot    bool          `json:"forgot,omitempty"`
+	Cancelled string        `json:"cancelled,omitempty"` // why whoever waits is to be skipped; "": the run was not cancelled
+	Waves     []tally       `json:"waves"`
+	Starts    []Start       `json:"starts,omitempty"`
+	Untold    int64         `json:"untold,omitempty"` // resets whose value only the target knows
+	Events    []string      `json:"events,omitempty"` // the last ones of what happened to backends
+	Last      *Applier      `json:"last,omitempty"`   // nil: a ledger from before it was kept
 	// Unchanged is how many users are done without a change: only verified, say.
 	// A done user is never put back, so it only grows.
 	Unchanged int64 `json:"unchanged,omitempty"`
@@ -130,7 +131,7 @@ func (s *standing) decode(found *rows.State) error {
 
 // same reports whether two standings are one.
 func (s *standing) same(o *standing) bool {
-	if s.State != o.State || s.Hold != o.Hold || s.Forgot != o.Forgot || s.Untold != o.Untold || s.Unchanged != o.Unchanged || !s.Span.same(o.Span) || len(s.Waves) != len(o.Waves) || !slices.Equal(s.Approved, o.Approved) || !slices.Equal(s.Starts, o.Starts) || !slices.Equal(s.Events, o.Events) ||
+	if s.State != o.State || s.Hold != o.Hold || s.Forgot != o.Forgot || s.Cancelled != o.Cancelled || s.Untold != o.Untold || s.Unchanged != o.Unchanged || !s.Span.same(o.Span) || len(s.Waves) != len(o.Waves) || !slices.Equal(s.Approved, o.Approved) || !slices.Equal(s.Starts, o.Starts) || !slices.Equal(s.Events, o.Events) ||
 		!slices.EqualFunc(s.Backends, o.Backends, journal.BackendPin.Equal) {
 		return false
 	}
@@ -176,6 +177,8 @@ func (s *standing) apply(r *journal.Record, was statusNumber) {
 		}
 	case journal.Forgot:
 		s.Forgot = true
+	case journal.Cancelled: // a process is at work on it, until it says Ended
+		s.Cancelled, s.State = r.Detail.Message, journal.StateRunning
 	case journal.Outcome:
 		if r.Verb == string(sdk.Reset) && r.Sealed == nil && (r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied) {
 			s.Untold++

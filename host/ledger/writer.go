@@ -104,7 +104,7 @@ func (w *writer) headNow(now time.Time, recs []*journal.Record) error {
 	due := now.Sub(w.signed) >= headEvery
 	for _, r := range recs {
 		switch r.Kind {
-		case journal.Reopened, journal.Held, journal.Approved, journal.Stopped, journal.Ended, journal.Revealed, journal.Reported, journal.Accepted, journal.Forgot:
+		case journal.Reopened, journal.Held, journal.Approved, journal.Stopped, journal.Ended, journal.Revealed, journal.Reported, journal.Accepted, journal.Forgot, journal.Cancelled, journal.Settled:
 			due = true
 		}
 	}
