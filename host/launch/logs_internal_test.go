@@ -43,9 +43,8 @@ func TestWhatAPluginPrintsGoesToItsFile(t *testing.T) {
 	redact := &dial.Redactor{}
 	redact.Note(secret.New("Spring-1728-x"))
 	made := &tail{redact: redact, log: hclog.NewNullLogger(), file: func(text string) { logs.line("acme", 7, text) }}
-	rate := limiter{}
-	made.take(&rate, "plain \x1b[31mSpring-1728-x", "")
-	made.take(&rate, `{"@level":"error","@message":"panic","account":"ann","stack":"goroutine 1:\n\tmain.set(Spring-1728-x)\n"}`, "")
+	made.take(placed{text: "plain \x1b[31mSpring-1728-x"})
+	made.take(placed{text: `{"@level":"error","@message":"panic","account":"ann","stack":"goroutine 1:\n\tmain.set(Spring-1728-x)\n"}`})
 	logs.line("other", 8, "elsewhere")
 	at := "2026-11-30T12:00:00.000Z [7] "
 	want := at + "plain [31m[redacted]\n" + at + "ERROR panic account=ann\n" + at + "  stack:\n" + at + "  | goroutine 1:\n" + at + "  |  main.set([redacted])\n"

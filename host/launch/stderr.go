@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"iter"
 	"maps"
 	"os"
 	"slices"
@@ -28,8 +27,6 @@ type tail struct {
 	echo   io.Writer         // gets the lines too; may be nil
 	file   func(text string) // and so does it; nil: none
 
-	before string // the end of what was read, as it is: a secret may go over a line's end
-
 	mu   sync.Mutex
 	last []string // scrubbed
 }
@@ -43,97 +40,64 @@ const (
 	maxRate   = 1000     // lines logged a second
 )
 
-// read passes lines on. One is held for a moment, because a secret may go over
-// its end: what comes next tells.
+// read passes lines on. The plugin never waits for it: what cannot be scrubbed in
+// time is dropped, and counted.
 func (t *tail) read() {
 	defer func() { _ = t.from.Close() }()
-	lines := make(chan string)
+	lines := newBacklog(t.redact.Noted)
 	go func() {
-		defer close(lines)
-		eachLine(bufio.NewReaderSize(t.from, readBytes), func(text string) { lines <- text })
+		defer lines.end()
+		eachLine(bufio.NewReaderSize(t.from, readBytes), lines.put)
 	}()
-	rate := limiter{}
-	for held := range pairs(lines) {
-		t.take(&rate, held.text, held.next)
-	}
-	t.complain(rate.dropped)
-}
-
-// pair is a line and the one that came within a moment after it.
-type pair struct{ text, next string }
-
-// holdLine is how long a line waits for the next one.
-const holdLine = 20 * time.Millisecond
-
-// pairs yields each line with the next.
-func pairs(lines <-chan string) iter.Seq[pair] {
-	return func(yield func(pair) bool) {
-		text, ok := <-lines
-		for ok {
-			select {
-			case next, more := <-lines:
-				yield(pair{text, next})
-				text, ok = next, more
-			case <-time.After(holdLine):
-				yield(pair{text: text})
-				text, ok = <-lines
-			}
+	var rate limiter
+	for line, ok := lines.take(); ok; line, ok = lines.take() {
+		t.take(line)
+		fresh, wait := rate.next(time.Now())
+		if fresh {
+			t.complain(lines.left())
+		}
+		if wait > 0 {
+			lines.rest(wait)
 		}
 	}
+	t.complain(lines.left())
 }
 
-// take passes a line on, if it may pass.
-func (t *tail) take(rate *limiter, text, next string) {
-	scrubbed := t.between(text, next)
+// take passes a line on.
+func (t *tail) take(line placed) {
+	scrubbed := valid(t.redact.ScrubBetween(line.before, line.text, line.next))
 	t.keep(scrubbed)
-	ok, dropped := rate.allow(time.Now())
-	t.complain(dropped)
-	if ok {
-		t.pass(scrubbed)
-	}
+	t.pass(scrubbed)
 }
 
 // carried is how many bytes around a line are looked at with it.
 const carried = 256
 
-// between returns a line scrubbed, and remembers it for the next.
-func (t *tail) between(text, next string) string {
-	before := t.before
-	t.before = before + text + "\n"
-	t.before = t.before[max(0, len(t.before)-carried):]
-	if next != "" {
-		next = "\n" + next[:min(len(next), carried)]
-	}
-	return valid(t.redact.ScrubBetween(before, text[:min(len(text), 2*maxLine)], next))
-}
-
 func (t *tail) complain(dropped int) {
 	if dropped > 0 {
 		t.log.Warn("plugin writes too much, lines were dropped", "lines", dropped)
 		if t.file != nil {
-			t.file(fmt.Sprintf("rekey: %d lines more in a second than are kept", dropped))
+			t.file(fmt.Sprintf("rekey: %d lines dropped: the plugin writes too much", dropped))
 		}
 	}
 }
 
 // limiter lets maxRate lines a second through.
 type limiter struct {
-	second  time.Time
-	n       int
-	dropped int
+	second time.Time
+	count  int
 }
 
-// allow reports whether a line may pass, and how many were held back before it.
-func (l *limiter) allow(now time.Time) (ok bool, dropped int) {
-	if now.Sub(l.second) >= time.Second {
-		dropped = l.dropped
+// next counts a line. It returns whether a second began with it, and how long the next
+// line has to wait.
+func (l *limiter) next(now time.Time) (fresh bool, wait time.Duration) {
+	if fresh = now.Sub(l.second) >= time.Second; fresh {
 		*l = limiter{second: now}
 	}
-	if l.n++; l.n > maxRate {
-		l.dropped++
-		return false, 0
+	if l.count++; l.count >= maxRate {
+		wait = l.second.Add(time.Second).Sub(now)
 	}
-	return true, dropped
+	return fresh, wait
 }
 
 // keep remembers a scrubbed line: later its secrets may be forgotten.

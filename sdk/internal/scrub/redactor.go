@@ -24,6 +24,7 @@ type Redactor struct {
 	kept     *table
 	current  *table
 	previous *table
+	noted    uint64 // how many secrets of operations came
 
 	finding   sync.RWMutex // of what the tables have indexed
 	room      int          // slots that the pieces of a generation took
@@ -60,7 +61,17 @@ func (r *Redactor) Note(values ...secret.Value) {
 			r.previous, r.current = r.current, &table{passing: true}
 		}
 		r.current.note(value)
+		r.noted++
 	}
+}
+
+// Noted returns how many secrets of operations came so far. What was written when it
+// was another number can be scrubbed of those of its time as long as it has grown by
+// less than 4096.
+func (r *Redactor) Noted() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.noted
 }
 
 // Scrub returns the text with every secret that it remembers replaced.
