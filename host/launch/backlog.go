@@ -3,6 +3,7 @@ package launch
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,13 +11,15 @@ import (
 // plugin needs to write them: the newest, of the older ones the number. Who puts a
 // line never waits.
 type backlog struct {
-	noted func() uint64 // how many secrets have come so far
+	noted   func() uint64 // how many secrets have come so far
+	dropped *atomic.Int64 // counts the lines that were dropped
 
 	mu      sync.Mutex
 	waiting []waiting
 	bytes   int
-	before  string // the end of what stood before the first of them, as it is: a secret may go over a line's end
-	dropped int
+	before  string  // the end of what stood before the first of them, as it is: a secret may go over a line's end
+	fatal   *placed // the newest of those dropped that say why a program dies
+	told    int64   // how many had been dropped when it was last asked
 
 	came  chan struct{} // of one element: a line
 	ended chan struct{} // closed after the last line
@@ -40,8 +43,8 @@ const (
 	waitNotes = 2048
 )
 
-func newBacklog(noted func() uint64) *backlog {
-	return &backlog{noted: noted, came: make(chan struct{}, 1), ended: make(chan struct{})}
+func newBacklog(noted func() uint64, dropped *atomic.Int64) *backlog {
+	return &backlog{noted: noted, dropped: dropped, told: dropped.Load(), came: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 // put adds a line, in the place of older ones if need be.
@@ -83,10 +86,18 @@ func (b *backlog) rest(span time.Duration) {
 	}
 }
 
-// drop takes the oldest line off, and counts it. The caller holds the lock.
+// drop takes the oldest line off, and counts it, but for the first line of a long
+// account of a death. The caller holds the lock.
 func (b *backlog) drop() {
-	b.first()
-	b.dropped++
+	line := b.first()
+	if !fatal(line.text) {
+		b.dropped.Add(1)
+		return
+	}
+	if b.fatal != nil {
+		b.dropped.Add(1)
+	}
+	b.fatal = &line
 }
 
 // first takes the oldest line off. The caller holds the lock.
@@ -132,12 +143,17 @@ func (b *backlog) take() (line placed, ok bool) {
 }
 
 // next takes the oldest line that may still be scrubbed, but not the only one unless
-// alone. It returns how many there were.
+// alone. It returns how many there were, and more than one if it took any other.
 func (b *backlog) next(alone bool) (line placed, count int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for now := b.noted(); len(b.waiting) > 0 && now-b.waiting[0].noted > waitNotes; {
-		b.drop()
+		b.first()
+		b.dropped.Add(1)
+	}
+	if b.fatal != nil {
+		line, b.fatal = *b.fatal, nil
+		return line, len(b.waiting) + 2
 	}
 	if count = len(b.waiting); count > 1 || count == 1 && alone {
 		line = b.first()
@@ -146,10 +162,11 @@ func (b *backlog) next(alone bool) (line placed, count int) {
 }
 
 // left returns how many lines were dropped since it was last asked.
-func (b *backlog) left() int {
+func (b *backlog) left() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	count := b.dropped
-	b.dropped = 0
+	now := b.dropped.Load()
+	count := now - b.told
+	b.told = now
 	return count
 }

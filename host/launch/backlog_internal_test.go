@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -28,7 +29,7 @@ func flooded(t *testing.T, redact *dial.Redactor, write func(io.Writer)) (kept [
 		write(w)
 		_ = w.Close()
 	}()
-	read := &tail{from: r, redact: redact, log: hclog.NewNullLogger(), file: func(text string) { kept = append(kept, text) }}
+	read := &tail{from: r, dropped: &atomic.Int64{}, redact: redact, log: hclog.NewNullLogger(), file: func(text string) { kept = append(kept, text) }}
 	read.read()
 	return kept
 }
@@ -88,7 +89,7 @@ func TestAFloodIsDroppedAndCounted(t *testing.T) {
 func TestALineWhoseSecretsMayBeForgottenIsDropped(t *testing.T) {
 	t.Parallel()
 	redact := &dial.Redactor{}
-	lines := newBacklog(redact.Noted)
+	lines := newBacklog(redact.Noted, &atomic.Int64{})
 	lines.put("old")
 	for n := range waitNotes + 1 {
 		redact.Note(secret.New(fmt.Sprint("a secret of a user ", n)))
@@ -107,11 +108,11 @@ func TestALineWhoseSecretsMayBeForgottenIsDropped(t *testing.T) {
 // TestABacklogIsBounded in bytes too, and of a long line holds no more than is looked at.
 func TestABacklogIsBounded(t *testing.T) {
 	t.Parallel()
-	lines := newBacklog(func() uint64 { return 0 })
+	lines := newBacklog(func() uint64 { return 0 }, &atomic.Int64{})
 	for range 200 {
 		lines.put(strings.Repeat("x", readBytes))
 	}
-	if lines.bytes > waitBytes || len(lines.waiting) != waitBytes/(2*maxLine) || lines.left() != 200-len(lines.waiting) {
+	if lines.bytes > waitBytes || len(lines.waiting) != waitBytes/(2*maxLine) || lines.left() != int64(200-len(lines.waiting)) {
 		t.Errorf("%d bytes in %d lines", lines.bytes, len(lines.waiting))
 	}
 }

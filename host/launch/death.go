@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -32,11 +33,24 @@ func last(lines []string) string {
 // program for.
 func panicked(lines []string) string {
 	for _, line := range lines {
-		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+		if fatal(line) {
 			return line
 		}
 	}
 	return ""
+}
+
+// fatal reports whether a line is the first of what the runtime of Go says when it ends
+// a program. The stacks of all goroutines follow, which may be many lines.
+func fatal(line string) bool {
+	return strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ")
+}
+
+// dumped reports whether there are stacks of goroutines among the lines.
+func dumped(lines []string) bool {
+	return slices.ContainsFunc(lines, func(line string) bool {
+		return strings.HasPrefix(line, "goroutine ") && strings.HasSuffix(line, "]:")
+	})
 }
 
 // raised is the line after the last traceback: of exceptions that others led to,

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -86,7 +87,7 @@ Node.js v20.20.2`,
 		if err != nil {
 			t.Fatal(err)
 		}
-		read := &tail{from: r, redact: &dial.Redactor{}, log: hclog.NewNullLogger()}
+		read := &tail{from: r, dropped: &atomic.Int64{}, redact: &dial.Redactor{}, log: hclog.NewNullLogger()}
 		go func() { _, _ = io.WriteString(w, text); _ = w.Close() }()
 		read.read()
 		if got := read.words(); got != want {
@@ -138,5 +139,28 @@ func TestASignalIsNoException(t *testing.T) {
 	}
 	if made.words() != "ValueError: handled" || made.lastWords() != "going on" {
 		t.Errorf("got %q and %q", made.words(), made.lastWords())
+	}
+}
+
+// TestTheCauseIsFoundAboveManyStacks: a program of Go with many goroutines says why it
+// dies thousands of lines before its end.
+func TestTheCauseIsFoundAboveManyStacks(t *testing.T) {
+	t.Parallel()
+	redact := &dial.Redactor{}
+	redact.Note(secret.New("Spring-1728-x"))
+	said := strings.Builder{}
+	said.WriteString("fatal error: out of it\n")
+	for n := range 5000 {
+		fmt.Fprintf(&said, "goroutine %d [running]:\nmain.f()\n\t/src/main.go:1 +0x1\n", n)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := &tail{from: r, dropped: &atomic.Int64{}, redact: redact, log: hclog.NewNullLogger()}
+	go func() { _, _ = io.WriteString(w, said.String()); _ = w.Close() }()
+	read.read()
+	if got := read.words(); got != "fatal error: out of it" {
+		t.Errorf("got %q", got)
 	}
 }

@@ -106,7 +106,7 @@ func (i *Instance) open(ctx context.Context) (*dial.Instance, error) {
 	}
 	for _, ability := range d.Abilities() {
 		if !proc.description.Can(ability) {
-			i.plugin.breaches.Note(dial.Undeclared)
+			i.plugin.record.breaches.Note(dial.Undeclared)
 		}
 	}
 	i.process.Store(proc)

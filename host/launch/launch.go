@@ -57,6 +57,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rekey-host/rekey/sdk"
@@ -78,7 +79,7 @@ type Plugin struct {
 	options Options
 	redact  *dial.Redactor
 
-	breaches dial.Breaches   // of the contract, by all its processes
+	record   record          // of all its processes
 	starting chan struct{}   // of one element: who may start a process
 	ctx      context.Context // ends with Close
 	stop     context.CancelFunc
@@ -91,6 +92,12 @@ type Plugin struct {
 	last      error            // why the newest process died or did not start
 	instances map[*Instance]struct{}
 	closed    bool
+}
+
+// record is what a plugin did that it should not.
+type record struct {
+	breaches dial.Breaches // of the contract
+	dropped  atomic.Int64  // lines of standard error that came too fast
 }
 
 // New returns a plugin before its start.
@@ -155,7 +162,7 @@ func (p *Plugin) running(ctx context.Context) (*process, error) {
 	if err := p.spend(); err != nil {
 		return nil, err
 	}
-	proc, err := start(ctx, p.command, p.options, p.redact, &p.breaches)
+	proc, err := start(ctx, p.command, p.options, p.redact, &p.record)
 	if err != nil && ctx.Err() != nil {
 		p.refund()
 		return nil, p.givenUp()
@@ -253,7 +260,7 @@ func (p *Plugin) started(proc *process, err error) (*process, error) {
 		p.says = &proc.description
 	}
 	if !reflect.DeepEqual(*p.says, proc.description) {
-		p.breaches.Note(dial.Changing)
+		p.record.breaches.Note(dial.Changing)
 	}
 	proc.watch(p.stuck)
 	return proc, nil
@@ -301,7 +308,11 @@ func (p *Plugin) forget(instance *Instance) {
 
 // Breaches lists what the plugin did against the contract so far, each kind with
 // its count.
-func (p *Plugin) Breaches() []string { return p.breaches.List() }
+func (p *Plugin) Breaches() []string { return p.record.breaches.List() }
+
+// Dropped returns how many lines of its standard error came faster than they could be
+// searched for secrets, and are kept nowhere.
+func (p *Plugin) Dropped() int { return int(p.record.dropped.Load()) }
 
 // Note makes the scrubbing of the plugin's lines remember secrets.
 func (p *Plugin) Note(values ...secret.Value) { p.redact.Note(values...) }

@@ -33,16 +33,16 @@ type process struct {
 
 // start starts a plugin and waits for its description. The error is a
 // *StartError.
-func start(ctx context.Context, command Command, options Options, redact *dial.Redactor, breaches *dial.Breaches) (*process, error) {
+func start(ctx context.Context, command Command, options Options, redact *dial.Redactor, record *record) (*process, error) {
 	dir, err := newRunDir(options.RunDir)
 	if err != nil {
 		return nil, &StartError{Plugin: command.Name, Phase: PhaseStart, Message: err.Error()}
 	}
 	made := &process{options: options, dir: dir}
 	made.runner = newRunner(command, options, redact)
-	made.runner.breaches = breaches
+	made.runner.keepIn(record)
 	made.runner.scratch = dir.path
-	config := dial.Config(dial.Options{Log: made.runner.log, Redact: redact, Gone: made.runner.exited, Why: made.why, Breaches: breaches, Trace: options.Trace})
+	config := dial.Config(dial.Options{Log: made.runner.log, Redact: redact, Gone: made.runner.exited, Why: made.why, Breaches: &record.breaches, Trace: options.Trace})
 	config.SkipHostEnv = true
 	config.StartTimeout = 2 * options.StartTimeout // connect has a clock of its own, for all of the start
 	config.UnixSocketConfig = &plugin.UnixSocketConfig{TempDir: dir.path}

@@ -45,6 +45,11 @@ func newRunner(command Command, options Options, redact *dial.Redactor) *pluginR
 	return made
 }
 
+// keepIn names the record of what the plugin does that it should not.
+func (r *pluginRunner) keepIn(record *record) {
+	r.breaches, r.tail.dropped = &record.breaches, &record.dropped
+}
+
 // file adds a scrubbed line to the plugin's own log file, if there is one.
 func (r *pluginRunner) file(text string) { r.options.Logs.line(r.command.Name, r.pid, text) }
 

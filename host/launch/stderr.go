@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -27,8 +28,11 @@ type tail struct {
 	echo   io.Writer         // gets the lines too; may be nil
 	file   func(text string) // and so does it; nil: none
 
-	mu   sync.Mutex
-	last []string // scrubbed
+	dropped *atomic.Int64 // counts lines that were dropped
+
+	mu    sync.Mutex
+	last  []string // scrubbed
+	fatal string   // the newest of all that say why a program of Go dies
 }
 
 // The bounds of standard error.
@@ -44,7 +48,7 @@ const (
 // time is dropped, and counted.
 func (t *tail) read() {
 	defer func() { _ = t.from.Close() }()
-	lines := newBacklog(t.redact.Noted)
+	lines := newBacklog(t.redact.Noted, t.dropped)
 	go func() {
 		defer lines.end()
 		eachLine(bufio.NewReaderSize(t.from, readBytes), lines.put)
@@ -73,7 +77,7 @@ func (t *tail) take(line placed) {
 // carried is how many bytes around a line are looked at with it.
 const carried = 256
 
-func (t *tail) complain(dropped int) {
+func (t *tail) complain(dropped int64) {
 	if dropped > 0 {
 		t.log.Warn("plugin writes too much, lines were dropped", "lines", dropped)
 		if t.file != nil {
@@ -109,6 +113,9 @@ func (t *tail) keep(text string) {
 		t.last = append(t.last[:0], t.last[1:]...)
 	}
 	t.last = append(t.last, text)
+	if fatal(text) {
+		t.fatal = text
+	}
 }
 
 // lines returns the last lines, scrubbed.
@@ -130,7 +137,15 @@ func (t *tail) text() string {
 }
 
 // words are why the plugin died, as far as it said so, in one line.
-func (t *tail) words() string { return shorten(cause(t.lines()), maxNoise) }
+func (t *tail) words() string {
+	lines := t.lines()
+	if panicked(lines) == "" && dumped(lines) { // the begin of the stacks is not among them any more
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return shorten(t.fatal, maxNoise)
+	}
+	return shorten(cause(lines), maxNoise)
+}
 
 // lastWords are the last line, whatever it says.
 func (t *tail) lastWords() string { return shorten(last(t.lines()), maxNoise) }
