@@ -45,15 +45,19 @@ func (b *backends) lister(label string) workflow.Lister {
 	return nil
 }
 
-// breaches says of each plugin what it did against the contract, once.
+// breaches says of each plugin what it did that it should not, once.
 func (b *backends) breaches() []string {
 	var list []string
-	said := map[string]bool{}
+	said, flooded := map[string]bool{}, map[*launch.Plugin]bool{}
 	for _, instance := range b.open {
 		name := instance.Description().Name
 		if found := instance.Breaches(); len(found) > 0 && !said[name] {
 			said[name] = true
 			list = append(list, fmt.Sprintf("plugin %s broke the contract: %s; report it to its author", name, strings.Join(found, ", ")))
+		}
+		if dropped := instance.Plugin().Dropped(); dropped > 0 && !flooded[instance.Plugin()] {
+			flooded[instance.Plugin()] = true
+			list = append(list, fmt.Sprintf("plugin %s wrote more to standard error than can be kept: %d lines dropped", name, dropped))
 		}
 	}
 	return list
@@ -84,6 +88,9 @@ func times(count int) string {
 	return fmt.Sprintf("%d times", count)
 }
 
+// mostFindings is how many warnings of one backend are told.
+const mostFindings = 20
+
 // check asks each backend whether it can do its job. The warnings are for the
 // operator; a bad finding is a *diag.Problems.
 func (b *backends) check(ctx context.Context, lookupEnv func(string) (string, bool)) (warnings []string, err error) {
@@ -93,6 +100,7 @@ func (b *backends) check(ctx context.Context, lookupEnv func(string) (string, bo
 		if !one.Can(sdk.CanCheck) {
 			continue
 		}
+		var told []string
 		for _, finding := range findings(ctx, one) {
 			finding = unproxied(lookupEnv, one.Description, b.open[i].Values(), finding)
 			text := fmt.Sprintf("backend %q: %s", one.Label, finding.Message)
@@ -100,11 +108,20 @@ func (b *backends) check(ctx context.Context, lookupEnv func(string) (string, bo
 			case sdk.Bad:
 				problems.Add(diag.Problem{Message: text, Fix: finding.Fix})
 			case sdk.Warning:
-				warnings = append(warnings, text)
+				told = append(told, text)
 			}
 		}
+		warnings = append(warnings, few(told, one.Label)...)
 	}
 	return warnings, problems.Err()
+}
+
+// few returns as many warnings as are told.
+func few(warnings []string, label string) []string {
+	if more := len(warnings) - mostFindings; more > 0 {
+		return append(warnings[:mostFindings], fmt.Sprintf("backend %q: and %d warnings more", label, more))
+	}
+	return warnings
 }
 
 func findings(ctx context.Context, backend engine.Backend) []sdk.Finding {
