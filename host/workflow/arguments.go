@@ -94,6 +94,13 @@ func (a *arguments) bad(arg, fix, format string, args ...any) {
 	a.problems = append(a.problems, problem)
 }
 
+// misused is bad about what a backend does not have; nil: it has it.
+func (a *arguments) misused(arg string, misuse *lang.Misuse) {
+	if misuse != nil {
+		a.bad(arg, misuse.Fix, "%s", misuse.Message)
+	}
+}
+
 // badValue is bad about an argument's value, not its kind: it is silent where that
 // depends on a parameter without a value yet.
 func (a *arguments) badValue(arg, fix, format string, args ...any) {

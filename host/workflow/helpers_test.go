@@ -67,7 +67,7 @@ func directory() sdk.Description {
 // phones is a backend with credentials of several kinds; mailer one that only
 // resets.
 func phones() sdk.Description {
-	return sdk.Description{Name: "phones", Verbs: []sdk.Verb{sdk.Set}, Kinds: []sdk.Kind{{Name: "sip"}, {Name: "voicemail"}}}
+	return sdk.Description{Name: "phones", Verbs: []sdk.Verb{sdk.Set}, Kinds: []sdk.Kind{{Name: "sip"}, {Name: "voicemail"}}, MustChange: new(false)}
 }
 
 func mailer() sdk.Description {

@@ -97,7 +97,7 @@ func evalStep(args *arguments) (starlark.Value, error) {
 	if isGarbled(step.Account) {
 		args.bad("account", halfLetter, "account %q has half a letter in it, or one that was lost", step.Account)
 	}
-	readCredential(args, &step)
+	readCredential(args, &step, target)
 	readOptions(args, &step, target)
 	if other := args.in.entersAs(target, step); other != "" {
 		args.bad("backend", "give one of the two a login of its own", "backend %q logs in as the same account, and would not be told its new password", other)
@@ -124,13 +124,18 @@ func evalStep(args *arguments) (starlark.Value, error) {
 	return value, nil
 }
 
-// credential reads the arguments that say which password becomes which.
-func readCredential(args *arguments, step *journal.Step) {
+// readCredential reads the arguments that say which password becomes which, and checks
+// what the backend has.
+func readCredential(args *arguments, step *journal.Step, to *backendValue) {
 	if args.entry.Index("kind") >= 0 {
 		step.Kind = args.text("kind")
+		args.misused("kind", to.NoKind(step.Kind))
 	}
 	if args.entry.Index("must_change") >= 0 {
 		step.MustChange = optionalBool(args, "must_change")
+		if step.MustChange != nil && *step.MustChange {
+			args.misused("must_change", to.NoMustChange())
+		}
 	}
 	step.Old = passwordArgument(args, "old")
 	if step.Value = passwordArgument(args, "value"); step.Value == nil {
@@ -154,13 +159,11 @@ func passwordArgument(args *arguments, name string) *journal.Value {
 	return nil
 }
 
-// options checks the options of an operation, and the form of a hash.
+// readOptions checks the options of an operation, and the form of a hash.
 func readOptions(args *arguments, step *journal.Step, to *backendValue) {
 	if args.entry.Index("hash_format") >= 0 {
 		step.HashFormat = args.text("hash_format")
-		if misuse := to.NoHashFormat(step.HashFormat); misuse != nil {
-			args.bad("hash_format", misuse.Fix, "%s", misuse.Message)
-		}
+		args.misused("hash_format", to.NoHashFormat(step.HashFormat))
 	}
 	if args.entry.Index("options") < 0 || !args.has("options") {
 		return
@@ -173,7 +176,7 @@ func readOptions(args *arguments, step *journal.Step, to *backendValue) {
 
 func readOption(args *arguments, step *journal.Step, to *backendValue, name string, value starlark.Value) {
 	if misuse := to.NoOption(name); misuse != nil {
-		args.bad("options", misuse.Fix, "%s", misuse.Message)
+		args.misused("options", misuse)
 		return
 	}
 	i := slices.IndexFunc(to.Desc.Options, func(field sdk.Field) bool { return field.Name == name })

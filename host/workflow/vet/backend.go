@@ -33,9 +33,9 @@ func (b *Backend) Kinds() []string {
 }
 
 // NoKind is the misuse of a kind of credential that the plugin does not have;
-// nil: it has it.
+// nil: it has it, or nothing is known of it.
 func (b *Backend) NoKind(kind string) *lang.Misuse {
-	if b.Desc.HasKind(kind) {
+	if !b.Known || b.Desc.HasKind(kind) {
 		return nil
 	}
 	fix := "it has " + strings.Join(b.Kinds(), ", ")
