@@ -16,6 +16,7 @@ import (
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/workflow/lang"
+	"github.com/rekey-host/rekey/plugins/kept"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/define"
 )
@@ -106,6 +107,7 @@ type backendLine struct {
 	Concurrency int           `json:"concurrency,omitempty"`
 	PerSecond   float64       `json:"per_second,omitempty"`
 	Egress      []string      `json:"egress,omitempty"`
+	Promises    *kept.Report  `json:"promises,omitempty"`
 	Problem     string        `json:"problem,omitempty"`
 }
 
@@ -143,11 +145,27 @@ func (c *backendsCmd) Run(app *app) error {
 	if err != nil {
 		return err
 	}
+	return c.explain(app, description)
+}
+
+// explain shows a backend, and what is known of its promises: not of one by the
+// definition that is given.
+func (c *backendsCmd) explain(app *app, description sdk.Description) error {
+	report, err := promisesOf(description.Name)
+	if err != nil {
+		return err
+	}
+	if len(c.Words) > 1 {
+		report = nil
+	}
 	if app.cli.JSON {
-		printJSON(app.process.stdout, lineOf(description))
+		line := lineOf(description)
+		line.Promises = report
+		printJSON(app.process.stdout, line)
 		return nil
 	}
 	explainBackend(app.process.stdout, description)
+	explainPromises(app.process.stdout, report)
 	return nil
 }
 

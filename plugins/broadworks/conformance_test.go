@@ -2,10 +2,12 @@ package broadworks_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/rekey-host/rekey/plugins/broadworks"
 	"github.com/rekey-host/rekey/plugins/broadworks/broadworkstest"
+	"github.com/rekey-host/rekey/plugins/kept/kepttest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/backendtest"
 )
@@ -48,7 +50,8 @@ func contractTarget(t testing.TB, kind string) backendtest.Target {
 			{Field: "provider", Value: ""},
 			{Field: "group", Value: ""},
 		},
-		Down: s.Close,
+		Down:   s.Close,
+		Server: strings.Split(s.URL(), "/")[2], Setting: "url",
 	}
 	if kind != broadworks.Web {
 		x.Refusing["web-only@acme.example"] = sdk.NoCredential
@@ -58,9 +61,10 @@ func contractTarget(t testing.TB, kind string) backendtest.Target {
 }
 
 func TestBackendKeepsTheContract(t *testing.T) {
+	report := kepttest.Report(t, "../kept/broadworks.json")
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
-			backendtest.Run(t, backendtest.Options{Backend: broadworks.New(), Target: func(t testing.TB) backendtest.Target {
+			backendtest.Run(t, backendtest.Options{Backend: broadworks.New(), Report: report, Target: func(t testing.TB) backendtest.Target {
 				return contractTarget(t, kind)
 			}})
 		})

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/plugins/command"
+	"github.com/rekey-host/rekey/plugins/kept/kepttest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/backendtest"
 )
@@ -147,7 +148,7 @@ func target(t testing.TB) backendtest.Target {
 }
 
 func TestBackendKeepsTheContract(t *testing.T) {
-	backendtest.Run(t, backendtest.Options{Backend: command.New(), Target: target})
+	backendtest.Run(t, backendtest.Options{Backend: command.New(), Target: target, Report: kepttest.Report(t, "../kept/command.json")})
 }
 
 func TestExecutableKeepsTheContract(t *testing.T) {

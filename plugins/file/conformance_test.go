@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/plugins/file"
+	"github.com/rekey-host/rekey/plugins/kept/kepttest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/backendtest"
 )
@@ -54,7 +55,7 @@ func target(t testing.TB) backendtest.Target {
 }
 
 func TestBackendKeepsTheContract(t *testing.T) {
-	backendtest.Run(t, backendtest.Options{Backend: file.New(), Target: target})
+	backendtest.Run(t, backendtest.Options{Backend: file.New(), Target: target, Report: kepttest.Report(t, "../kept/file.json")})
 }
 
 func TestExecutableKeepsTheContract(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/plugins/htpasswd"
+	"github.com/rekey-host/rekey/plugins/kept/kepttest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/backendtest"
 )
@@ -38,7 +39,7 @@ func target(t testing.TB) backendtest.Target {
 }
 
 func TestBackendKeepsTheContract(t *testing.T) {
-	backendtest.Run(t, backendtest.Options{Backend: htpasswd.New(), Target: target})
+	backendtest.Run(t, backendtest.Options{Backend: htpasswd.New(), Target: target, Report: kepttest.Report(t, "../kept/htpasswd.json")})
 }
 
 func TestExecutableKeepsTheContract(t *testing.T) {

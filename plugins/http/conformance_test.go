@@ -3,10 +3,12 @@ package http_test
 import (
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/rekey-host/rekey/plugins/http"
 	"github.com/rekey-host/rekey/plugins/http/littletest"
+	"github.com/rekey-host/rekey/plugins/kept/kepttest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/backendtest"
 	"github.com/rekey-host/rekey/sdk/define"
@@ -43,11 +45,12 @@ func littleTarget(t testing.TB) backendtest.Target {
 		Session:  server.Session,
 		Wrong:    []backendtest.Wrong{{Field: "url", Value: "http://cloud.example"}, {Field: "client", Value: ""}},
 		Down:     server.Close,
+		Server:   strings.Split(server.URL, "/")[2], Setting: "url",
 	}
 }
 
 func TestADefinitionKeepsTheContract(t *testing.T) {
-	backendtest.Run(t, backendtest.Options{Backend: defined(t, "testdata/little.star"), Target: littleTarget})
+	backendtest.Run(t, backendtest.Options{Backend: defined(t, "testdata/little.star"), Target: littleTarget, Report: kepttest.Report(t, "../kept/http.json")})
 }
 
 func TestTheExecutableKeepsTheContract(t *testing.T) {

@@ -1,10 +1,12 @@
 package kendox_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/rekey-host/rekey/plugins/kendox"
 	"github.com/rekey-host/rekey/plugins/kendox/kendoxtest"
+	"github.com/rekey-host/rekey/plugins/kept/kepttest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/backendtest"
 )
@@ -40,14 +42,16 @@ func contractTarget(t testing.TB, plain bool) backendtest.Target {
 			{Field: "min_length", Value: int64(-1)},
 			{Field: "max_length", Value: int64(5)},
 		},
-		Down: s.Close,
+		Down:   s.Close,
+		Server: strings.Split(s.URL(), "/")[2], Setting: "url",
 	}
 }
 
 func TestBackendKeepsTheContract(t *testing.T) {
+	report := kepttest.Report(t, "../kept/kendox.json")
 	for name, plain := range map[string]bool{"hashed": false, "plain": true} {
 		t.Run(name, func(t *testing.T) {
-			backendtest.Run(t, backendtest.Options{Backend: kendox.New(), Target: func(t testing.TB) backendtest.Target {
+			backendtest.Run(t, backendtest.Options{Backend: kendox.New(), Report: report, Target: func(t testing.TB) backendtest.Target {
 				x := contractTarget(t, plain)
 				if plain {
 					x.Hashed = nil // a hash cannot be sent as the value itself

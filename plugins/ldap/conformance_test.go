@@ -1,8 +1,10 @@
 package ldap_test
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/plugins/kept/kepttest"
 	"github.com/rekey-host/rekey/plugins/ldap"
 	"github.com/rekey-host/rekey/plugins/ldap/ldaptest"
 	"github.com/rekey-host/rekey/sdk"
@@ -16,7 +18,7 @@ func target(t testing.TB, o ldaptest.Options, mode string) backendtest.Target {
 	s := ldaptest.Start(t, o)
 	return backendtest.Target{
 		Config: sdk.Config{
-			Values:  map[string]any{"url": s.Socket, "bind_dn": s.BindDN, "base_dn": s.BaseDN, "mode": mode},
+			Values:  map[string]any{"url": s.URL, "insecure": true, "bind_dn": s.BindDN, "base_dn": s.BaseDN, "mode": mode},
 			Secrets: map[string]secret.Value{"bind_password": secret.New(s.Password)},
 		},
 		Accounts: []string{"user0", "user1", "user2", "user3", "user4"},
@@ -34,13 +36,20 @@ func target(t testing.TB, o ldaptest.Options, mode string) backendtest.Target {
 			{Field: "login_attribute", Value: "uid)(x"},
 			{Field: "page_size", Value: int64(-1)},
 		},
-		Down: s.Stop,
+		Down:   s.Stop,
+		Server: strings.TrimPrefix(s.URL, "ldap://"), Setting: "url",
 	}
 }
 
-func TestConformance(t *testing.T) {
+func TestBackendKeepsTheContract(t *testing.T) {
+	report := kepttest.Report(t, "../kept/ldap.json")
+	t.Run("rfc3062", func(t *testing.T) { extended(t, report) })
+	t.Run("attribute", func(t *testing.T) { attribute(t, report) })
+}
+
+func extended(t *testing.T, report func(backendtest.Promise)) {
 	forGood := ldaptest.Entry("locked", "ou=people,dc=rekey,dc=test", "x") + "\npwdAccountLockedTime: 000001010000Z\n\n"
-	backendtest.Run(t, backendtest.Options{Backend: ldap.New(), Target: func(t testing.TB) backendtest.Target {
+	backendtest.Run(t, backendtest.Options{Backend: ldap.New(), Report: report, Target: func(t testing.TB) backendtest.Target {
 		x := target(t, ldaptest.Options{PPolicy: true, LDIF: forGood}, "rfc3062")
 		x.Locked, x.Weak, x.History = "locked", "short", true
 		return x
@@ -52,9 +61,9 @@ func TestExecutableKeepsTheContract(t *testing.T) {
 	backendtest.RunExecutable(t, backendtest.Options{Target: func(t testing.TB) backendtest.Target { return target(t, ldaptest.Options{}, "rfc3062") }}, path)
 }
 
-// Without a policy: it could check neither length nor history of a hash.
-func TestConformanceOfModeAttribute(t *testing.T) {
-	backendtest.Run(t, backendtest.Options{Backend: ldap.New(), Target: func(t testing.TB) backendtest.Target {
+// attribute is without a policy: it could check neither length nor history of a hash.
+func attribute(t *testing.T, report func(backendtest.Promise)) {
+	backendtest.Run(t, backendtest.Options{Backend: ldap.New(), Report: report, Target: func(t testing.TB) backendtest.Target {
 		x := target(t, ldaptest.Options{}, "attribute")
 		x.Hashed = map[string]backendtest.Hashed{"rfc2307": {Hash: "{SSHA}xx94JgJAZA3KbaeSb7ydql5GS3dzYWx0c2FsdA==", Value: "behind the hash"}}
 		x.Lacks = []sdk.Ability{sdk.CanReset}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/plugins/internal/reachtest"
+	"github.com/rekey-host/rekey/plugins/kept/kepttest"
 	"github.com/rekey-host/rekey/plugins/mysql"
 	"github.com/rekey-host/rekey/plugins/mysql/mysqltest"
 	"github.com/rekey-host/rekey/sdk"
@@ -115,7 +116,7 @@ func target(t testing.TB) backendtest.Target {
 }
 
 func TestBackendKeepsTheContract(t *testing.T) {
-	backendtest.Run(t, backendtest.Options{Backend: mysql.New(), Target: target})
+	backendtest.Run(t, backendtest.Options{Backend: mysql.New(), Target: target, Report: kepttest.Report(t, "../kept/mysql.json")})
 }
 
 func TestExecutableKeepsTheContract(t *testing.T) {

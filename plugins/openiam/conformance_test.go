@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/plugins/kept/kepttest"
 	"github.com/rekey-host/rekey/plugins/openiam"
 	"github.com/rekey-host/rekey/plugins/openiam/openiamtest"
 	"github.com/rekey-host/rekey/sdk"
@@ -53,13 +54,14 @@ func contractTarget(t testing.TB, strict bool, verify string) backendtest.Target
 }
 
 func TestBackendKeepsTheContract(t *testing.T) {
+	report := kepttest.Report(t, "../kept/openiam.json")
 	for _, test := range []struct {
 		name   string
 		strict bool
 		verify string
 	}{{"equal, strict", true, "equal"}, {"equal", false, "equal"}, {"logon, strict", true, "logon"}} {
 		t.Run(test.name, func(t *testing.T) {
-			backendtest.Run(t, backendtest.Options{Backend: openiam.New(), Target: func(t testing.TB) backendtest.Target {
+			backendtest.Run(t, backendtest.Options{Backend: openiam.New(), Report: report, Target: func(t testing.TB) backendtest.Target {
 				return contractTarget(t, test.strict, test.verify)
 			}})
 		})

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/plugins/internal/reachtest"
+	"github.com/rekey-host/rekey/plugins/kept/kepttest"
 	"github.com/rekey-host/rekey/plugins/postgres"
 	"github.com/rekey-host/rekey/plugins/postgres/postgrestest"
 	"github.com/rekey-host/rekey/sdk"
@@ -124,7 +125,10 @@ func target(t testing.TB) backendtest.Target {
 }
 
 func TestBackendKeepsTheContract(t *testing.T) {
-	each(t, func(t *testing.T) { backendtest.Run(t, backendtest.Options{Backend: postgres.New(), Target: target}) })
+	report := kepttest.Report(t, "../kept/postgres.json")
+	each(t, func(t *testing.T) {
+		backendtest.Run(t, backendtest.Options{Backend: postgres.New(), Target: target, Report: report})
+	})
 }
 
 func TestExecutableKeepsTheContract(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/plugins/internal/reachtest"
+	"github.com/rekey-host/rekey/plugins/kept/kepttest"
 	"github.com/rekey-host/rekey/plugins/redis"
 	"github.com/rekey-host/rekey/plugins/redis/redistest"
 	"github.com/rekey-host/rekey/sdk"
@@ -88,7 +89,7 @@ func target(t testing.TB) backendtest.Target {
 }
 
 func TestBackendKeepsTheContract(t *testing.T) {
-	backendtest.Run(t, backendtest.Options{Backend: redis.New(), Target: target})
+	backendtest.Run(t, backendtest.Options{Backend: redis.New(), Target: target, Report: kepttest.Report(t, "../kept/redis.json")})
 }
 
 func TestExecutableKeepsTheContract(t *testing.T) {

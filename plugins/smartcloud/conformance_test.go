@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/plugins/kept/kepttest"
 	"github.com/rekey-host/rekey/plugins/smartcloud"
 	"github.com/rekey-host/rekey/plugins/smartcloud/smartcloudtest"
 	"github.com/rekey-host/rekey/sdk"
@@ -44,12 +45,13 @@ func contractTarget(t testing.TB, more ...any) backendtest.Target {
 }
 
 func TestBackendKeepsTheContract(t *testing.T) {
+	report := kepttest.Report(t, "../kept/smartcloud.json")
 	for name, settings := range map[string][]any{
 		"without logons": {"logon_check", "never"},
 		"with logons":    {"logon_check", "verify"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			backendtest.Run(t, backendtest.Options{Backend: smartcloud.New(), Target: func(t testing.TB) backendtest.Target {
+			backendtest.Run(t, backendtest.Options{Backend: smartcloud.New(), Report: report, Target: func(t testing.TB) backendtest.Target {
 				x := contractTarget(t, settings...)
 				if settings[1] != "verify" {
 					x.Lacks = []sdk.Ability{sdk.CanVerify}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/rekey-host/rekey/plugins/kept/kepttest"
 	"github.com/rekey-host/rekey/plugins/ssh"
 	"github.com/rekey-host/rekey/plugins/ssh/sshtest"
 	"github.com/rekey-host/rekey/sdk"
@@ -198,7 +199,7 @@ func target(t testing.TB) backendtest.Target {
 }
 
 func TestBackendKeepsTheContract(t *testing.T) {
-	backendtest.Run(t, backendtest.Options{Backend: ssh.New(), Target: target})
+	backendtest.Run(t, backendtest.Options{Backend: ssh.New(), Target: target, Report: kepttest.Report(t, "../kept/ssh.json")})
 }
 
 func TestExecutableKeepsTheContract(t *testing.T) {

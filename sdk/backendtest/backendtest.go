@@ -90,6 +90,18 @@ type Options struct {
 	// asked with neither first: of a process that only describes itself. Nil: nothing
 	// confines it.
 	Confine func(description sdk.Description, config sdk.Config) (Confinement, error)
+	// Report is told what came of each promise, in order and one at a time, but for those
+	// that go test -run leaves out; by Run twice, of the backend as it stands and over the
+	// wire.
+	Report func(Promise)
+}
+
+// Promise is what came of one promise of the contract.
+type Promise struct {
+	Name     string   // as set/takes effect
+	Kept     bool     // it was tried, and nothing was wrong
+	Problems []string // what was
+	Why      string   // it was not tried: why it does not apply
 }
 
 // Confinement starts a program so that it can use its grants and no more.
@@ -215,16 +227,15 @@ func runWire(t *testing.T, options Options, c command) {
 	plugin := startWired(t, c)
 	plugin.confine = options.Confine
 	runAll(t, options, plugin)
-	for name, look := range map[string]func(command) []string{
-		"process/ends with its host":                 withoutHost,
-		"process/says what it is if started by hand": byHand,
-		"process/leaves an interrupt to its host":    interrupted,
+	for _, check := range []struct {
+		name string
+		look func(command) []string
+	}{
+		{"process/ends with its host", withoutHost},
+		{"process/says what it is if started by hand", byHand},
+		{"process/leaves an interrupt to its host", interrupted},
 	} {
-		t.Run(name, func(t *testing.T) {
-			for _, problem := range look(c) {
-				t.Error(problem)
-			}
-		})
+		options.try(t, check.name, func(testing.TB) []string { return check.look(c) })
 	}
 }
 
@@ -238,11 +249,35 @@ func runAll(t *testing.T, options Options, plugin plugin) {
 	if err != nil {
 		t.Fatalf("Describe: %v\n%s", err, plugin.logged())
 	}
-	for _, check := range applicable(options, plugin, description, options.Target(t)) {
-		t.Run(check.name, func(t *testing.T) {
-			for _, problem := range check.try(t, options, plugin, description) {
-				t.Error(problem)
-			}
-		})
+	stage := sceneOf(options, plugin, description, options.Target(t))
+	for _, check := range checks() {
+		if lacks := check.lacks(stage); lacks != "" {
+			options.tell(Promise{Name: check.name, Why: lacks})
+			continue
+		}
+		options.try(t, check.name, func(t testing.TB) []string { return check.try(t, options, plugin, description) })
+	}
+}
+
+// try runs one check as a subtest, and reports what came of it.
+func (o Options) try(t *testing.T, name string, look func(t testing.TB) []string) {
+	t.Helper()
+	came, asked := Promise{Name: name}, false
+	t.Run(name, func(t *testing.T) {
+		asked = true
+		defer func() { came.Kept = !t.Failed() }()
+		came.Problems = look(t)
+		for _, problem := range came.Problems {
+			t.Error(problem)
+		}
+	})
+	if asked {
+		o.tell(came)
+	}
+}
+
+func (o Options) tell(came Promise) {
+	if o.Report != nil {
+		o.Report(came)
 	}
 }

@@ -87,7 +87,7 @@ func noFragments(probe *probe) {
 	for what, code := range probe.target.Refusing {
 		look(fmt.Sprintf("a set of an account that is refused with %s", code), subject.apply(ctx, anyOp(probe, what, shard)))
 	}
-	if relayedSet(probe.scene) {
+	if probe.relayed() && probe.d.Does(sdk.Set) {
 		probe.shardsInFaults(shard)
 	}
 	wantNoShard(probe, shard, "the log", probe.log.String())

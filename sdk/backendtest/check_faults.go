@@ -11,11 +11,6 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// relayed reports whether the kit can stand between the backend and its server.
-func relayed(stage scene) bool { return stage.target.Server != "" }
-
-func relayedSet(stage scene) bool { return relayed(stage) && stage.d.Does(sdk.Set) }
-
 // The bounds of faults: how long an operation may wait for an answer that does not
 // come, and how many exchanges of one operation meet with a fault.
 const (
@@ -233,7 +228,7 @@ func repaired(probe *probe) {
 
 // away returns an instance whose target is not there until back is called.
 func (p *probe) away() (subject subject, back func()) {
-	if relayed(p.scene) {
+	if p.relayed() {
 		relay := p.between(refuses, 0)
 		p.t.Cleanup(relay.close)
 		subject = p.behind(relay, faultTimeout)

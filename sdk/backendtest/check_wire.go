@@ -16,8 +16,6 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-func farAndRelayed(stage scene) bool { return isFar(stage) && relayedSet(stage) }
-
 // strangersAreRefused: whoever has not the host's certificate asks for no password.
 func strangersAreRefused(probe *probe) {
 	process := probe.plugin.(watchable).watched()

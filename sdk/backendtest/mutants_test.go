@@ -226,8 +226,9 @@ func findingsOf(t *testing.T, o Options, p plugin, only ...string) map[string][]
 		t.Fatal(err)
 	}
 	found := map[string][]string{}
-	for _, c := range applicable(o, p, d, o.Target(t)) {
-		if len(only) > 0 && !slices.Contains(only, c.name) {
+	stage := sceneOf(o, p, d, o.Target(t))
+	for _, c := range checks() {
+		if c.lacks(stage) != "" || len(only) > 0 && !slices.Contains(only, c.name) {
 			continue
 		}
 		if problems := c.try(t, o, p, d); len(problems) > 0 {

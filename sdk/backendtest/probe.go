@@ -20,7 +20,7 @@ import (
 // check is one promise of the contract.
 type check struct {
 	name string
-	when func(s scene) bool // nil: always
+	when condition // nil: always
 	run  func(p *probe)
 }
 
@@ -36,22 +36,26 @@ func (s scene) can(ability sdk.Ability) bool {
 	return s.d.Can(ability) && !slices.Contains(s.target.Lacks, ability)
 }
 
+// relayed reports whether the kit can stand between the backend and its server.
+func (s scene) relayed() bool { return s.target.Server != "" }
+
 // sees reports whether a value can be looked at other than by trust.
 func (s scene) sees() bool {
 	return s.target.Holds != nil || s.can(sdk.CanVerify) && !s.target.Unverifiable
 }
 
-// applicable are the checks for a plugin and its target.
-func applicable(options Options, plugin plugin, description sdk.Description, target Target) []check {
+// sceneOf is what a plugin and its target are.
+func sceneOf(options Options, plugin plugin, description sdk.Description, target Target) scene {
 	_, isNear := plugin.(*direct)
-	made := scene{d: description, target: target, near: isNear, bound: !isNear && options.Confine != nil}
-	var list []check
-	for _, check := range checks() {
-		if check.when == nil || check.when(made) {
-			list = append(list, check)
-		}
+	return scene{d: description, target: target, near: isNear, bound: !isNear && options.Confine != nil}
+}
+
+// lacks returns why the check does not apply; "" if it does.
+func (c check) lacks(stage scene) string {
+	if c.when == nil {
+		return ""
 	}
-	return list
+	return c.when(stage)
 }
 
 // describe asks for the Description, for as long as patience lasts.
