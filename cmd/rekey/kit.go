@@ -16,6 +16,7 @@ import (
 
 	"github.com/rekey-host/rekey/host"
 	"github.com/rekey-host/rekey/host/launch"
+	"github.com/rekey-host/rekey/plugins/kept"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/backendtest"
 	"github.com/rekey-host/rekey/sdk/backendtest/targetfile"
@@ -44,9 +45,9 @@ func kit(args []string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(host.ExitUsage)
 	}
-	options := backendtest.Options{Target: file.Target}
+	options := backendtest.Options{Target: file.Target, Report: untried(only)}
 	if args[3] == kitConfined {
-		if options.Confine, err = confiner(); err != nil {
+		if options.Confine, err = confiner(words); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(host.ExitUsage)
 		}
@@ -57,17 +58,45 @@ func kit(args []string) {
 	}}}, nil, nil)
 }
 
+// untried prints the promises that do not apply, of those that match: a test tells of
+// none that it does not run.
+func untried(only string) func(backendtest.Promise) {
+	return func(came backendtest.Promise) {
+		if came.Why != "" && matches(only, came.Name) {
+			fmt.Printf("    --- NONE: contract/%s: %s\n", came.Name, came.Why)
+		}
+	}
+}
+
+// matches reports whether go test would run a promise for a pattern: of PATTERN/PATTERN
+// each matches a part of the name.
+func matches(only, name string) bool {
+	parts := strings.Split(strings.ReplaceAll(name, " ", "_"), "/")
+	return slices.ContainsFunc(strings.Split(strings.ReplaceAll(only, " ", "_"), "|"), func(one string) bool {
+		for i, pattern := range strings.Split(one, "/") {
+			if found, err := regexp.MatchString(pattern, parts[min(i, len(parts)-1)]); err != nil || !found {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // kitConfined is the kit's word for a plugin that is confined, kitFree for another.
 const (
 	kitConfined = "confined"
 	kitFree     = "free"
 )
 
-// confiner confines plugins as a run does, by rekey itself.
-func confiner() (func(sdk.Description, sdk.Config) (backendtest.Confinement, error), error) {
+// confiner confines plugins as a run does, by rekey itself. words are those that it is
+// started with: a definition, by which it describes itself, is the last of them.
+func confiner(words []string) (func(sdk.Description, sdk.Config) (backendtest.Confinement, error), error) {
 	self, err := os.Executable()
 	return func(description sdk.Description, config sdk.Config) (backendtest.Confinement, error) {
 		grants, err := launch.GrantsOf(description, config, nil)
+		if len(words) > 0 && description.Name == "" {
+			grants.Read = append(grants.Read, words[len(words)-1])
+		}
 		return backendtest.Confinement{Grants: grants.List(), Line: func(scratch string, program []string) []string {
 			return append([]string{self, "confine"}, launch.Confined(grants, scratch, program)...)
 		}}, err
@@ -132,6 +161,7 @@ type pluginTestCmd struct {
 	Program string `arg:"" name:"PROGRAM" help:"The plugin's program, in any language, or a definition, NAME.star." type:"path"`
 	Target  string `required:"" help:"What it works on, in JSON: how to start it, its accounts, how to look." type:"path" placeholder:"FILE"`
 	Only    string `help:"The promises whose names match, as set or refuse/a|leaks." placeholder:"PATTERN"`
+	Faults  bool   `help:"Refuse a target file of which the kit cannot cut the plugin off: it has to say which setting names the server."`
 	JUnit   string `name:"junit" help:"Write the results there too, for CI." type:"path" placeholder:"FILE"`
 }
 
@@ -145,16 +175,21 @@ type promise struct {
 
 // tested is what rekey plugin test --json prints.
 type tested struct {
-	Program  string    `json:"program"`
-	Promises []promise `json:"promises"`
-	Kept     int       `json:"kept"`
-	Broken   int       `json:"broken"`
+	Program  string         `json:"program"`
+	Promises []promise      `json:"promises"`
+	LeftOut  []kept.LeftOut `json:"left_out,omitempty"`
+	Kept     int            `json:"kept"`
+	Broken   int            `json:"broken"`
 }
 
 // sound refuses what the kit could not begin with.
 func (c *pluginTestCmd) sound() error {
-	if _, err := targetfile.Read(c.Target); err != nil {
+	file, err := targetfile.Read(c.Target)
+	if err != nil {
 		return &host.UsageError{Message: "--target: " + err.Error()}
+	}
+	if c.Faults && file.Setting == "" {
+		return &host.UsageError{Message: "--faults: " + c.Target + " does not say where the server is", Fix: `write "setting": NAME, the field of config that says it`}
 	}
 	if info, err := os.Stat(c.Program); err != nil || !info.Mode().IsRegular() {
 		return &host.UsageError{Message: c.Program + ": no program", Fix: "give the file rekey-backend-NAME"}
@@ -192,10 +227,13 @@ func (c *pluginTestCmd) Run(app *app) error {
 	if err != nil {
 		return err
 	}
-	reader := kitReader{show: func(promise promise) { c.show(app, promise) }}
+	reader := kitReader{
+		show:    func(promise promise) { c.show(app, promise) },
+		showOut: func(one kept.LeftOut) { c.print(app, fmt.Sprintf("-       %s: %s", one.Name, one.Why)) },
+	}
 	reader.read(stdout)
 	waited := cmd.Wait()
-	result := tested{Program: c.Program, Promises: reader.promises}
+	result := tested{Program: c.Program, Promises: reader.promises, LeftOut: reader.leftOut}
 	for _, promise := range result.Promises {
 		if promise.Kept {
 			result.Kept++
@@ -208,21 +246,27 @@ func (c *pluginTestCmd) Run(app *app) error {
 
 // show prints the line of a promise, and what is wrong with it.
 func (c *pluginTestCmd) show(app *app, promise promise) {
-	if app.cli.JSON {
-		return
-	}
 	word := "kept"
 	if !promise.Kept {
 		word = "BROKEN"
 	}
-	fmt.Fprintf(app.process.stdout, "%-6s  %s\n", word, promise.Name)
+	c.print(app, fmt.Sprintf("%-6s  %s", word, promise.Name))
 	for _, problem := range promise.Problems {
-		fmt.Fprintf(app.process.stdout, "        %s\n", problem)
+		c.print(app, "        "+problem)
+	}
+}
+
+// print prints a line for people.
+func (c *pluginTestCmd) print(app *app, line string) {
+	if !app.cli.JSON {
+		fmt.Fprintln(app.process.stdout, line)
 	}
 }
 
 func (c *pluginTestCmd) ended(app *app, result tested, rest []string, waited error) error {
 	switch {
+	case len(result.Promises) == 0 && len(result.LeftOut) > 0 && waited == nil:
+		return &host.UsageError{Message: "--only: " + result.LeftOut[0].Name + " does not apply: " + result.LeftOut[0].Why, Fix: "leave it away to see what does"}
 	case len(result.Promises) == 0 && c.Only != "" && waited == nil:
 		return &host.UsageError{Message: fmt.Sprintf("--only: no promise matches %q", c.Only), Fix: "leave it away to see them all"}
 	case len(result.Promises) == 0:
@@ -236,7 +280,7 @@ func (c *pluginTestCmd) ended(app *app, result tested, rest []string, waited err
 	if app.cli.JSON {
 		printJSON(app.process.stdout, result)
 	} else {
-		fmt.Fprintf(app.process.stdout, "%s kept, %d broken\n", counted(int64(result.Kept), "promise"), result.Broken)
+		fmt.Fprintf(app.process.stdout, "%s kept, %d broken%s\n", counted(int64(result.Kept), "promise"), result.Broken, others(len(result.LeftOut)))
 	}
 	if result.Broken > 0 || waited != nil {
 		return errExit(host.ExitFailures)
@@ -244,10 +288,23 @@ func (c *pluginTestCmd) ended(app *app, result tested, rest []string, waited err
 	return nil
 }
 
+// others are the promises that do not apply, after the two counts.
+func others(count int) string {
+	switch count {
+	case 0:
+		return ""
+	case 1:
+		return "; 1 does not apply"
+	}
+	return fmt.Sprintf("; %d do not apply", count)
+}
+
 // kitReader reads what the kit prints.
 type kitReader struct {
 	show     func(promise)
+	showOut  func(kept.LeftOut)
 	promises []promise
+	leftOut  []kept.LeftOut
 	problems []string // of the promise that is under way
 	rest     []string // what belongs to none
 	running  bool
@@ -255,6 +312,9 @@ type kitReader struct {
 
 // ending is the line that ends a promise.
 var ending = regexp.MustCompile(`^\s*--- (PASS|FAIL): contract(?:/(.*))? \(([0-9.]+)s\)$`)
+
+// none is the line of a promise that does not apply.
+var none = regexp.MustCompile(`^    --- NONE: contract/(.*?): (.*)$`)
 
 // placed is where in the kit a problem was found, which tells an author nothing.
 var placed = regexp.MustCompile(`^    [a-z0-9_]+\.go:[0-9]+: `)
@@ -273,8 +333,12 @@ func (r *kitReader) read(from io.Reader) {
 
 func (r *kitReader) line(text string) {
 	text = strings.TrimLeft(text, "\x16") // which marks what is not a check's own
-	found := ending.FindStringSubmatch(text)
+	found, untried := ending.FindStringSubmatch(text), none.FindStringSubmatch(text)
 	switch {
+	case untried != nil:
+		one := kept.LeftOut{Name: untried[1], Why: untried[2]}
+		r.leftOut = append(r.leftOut, one)
+		r.showOut(one)
 	case strings.HasPrefix(text, "=== RUN"):
 		r.running = true
 	case found != nil && found[2] != "":
@@ -307,26 +371,34 @@ func junitOf(result tested) []byte {
 		Message string `xml:"message,attr"`
 		Text    string `xml:",chardata"`
 	}
+	type skipped struct {
+		Message string `xml:"message,attr"`
+	}
 	type testcase struct {
 		Name    string   `xml:"name,attr"`
 		Class   string   `xml:"classname,attr"`
 		Time    float64  `xml:"time,attr"`
 		Failure *failure `xml:"failure"`
+		Skipped *skipped `xml:"skipped"`
 	}
 	type suite struct {
 		XMLName  xml.Name   `xml:"testsuite"`
 		Name     string     `xml:"name,attr"`
 		Tests    int        `xml:"tests,attr"`
 		Failures int        `xml:"failures,attr"`
+		Skipped  int        `xml:"skipped,attr"`
 		Cases    []testcase `xml:"testcase"`
 	}
-	made := suite{Name: result.Program, Tests: len(result.Promises), Failures: result.Broken}
+	made := suite{Name: result.Program, Tests: len(result.Promises) + len(result.LeftOut), Failures: result.Broken, Skipped: len(result.LeftOut)}
 	for _, promise := range result.Promises {
 		one := testcase{Name: promise.Name, Class: "contract", Time: promise.Seconds}
 		if !promise.Kept {
 			one.Failure = &failure{"the promise is broken", strings.Join(promise.Problems, "\n")}
 		}
 		made.Cases = append(made.Cases, one)
+	}
+	for _, one := range result.LeftOut {
+		made.Cases = append(made.Cases, testcase{Name: one.Name, Class: "contract", Skipped: &skipped{one.Why}})
 	}
 	text, err := xml.MarshalIndent(made, "", "  ")
 	if err != nil {
