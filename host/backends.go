@@ -21,7 +21,7 @@ const defaultConcurrency = 16
 // backends are the configured instances of one workflow.
 type backends struct {
 	list []engine.Backend
-	open []*launch.Instance
+	open []StandIn // in the order of list
 	pins []journal.BackendPin
 
 	loose []string // of plugins that are not confined although nobody said so
@@ -49,7 +49,11 @@ func (b *backends) lister(label string) workflow.Lister {
 func (b *backends) breaches() []string {
 	var list []string
 	said, flooded := map[string]bool{}, map[*launch.Plugin]bool{}
-	for _, instance := range b.open {
+	for _, opened := range b.open {
+		instance := launched(opened)
+		if instance == nil {
+			continue
+		}
 		name := instance.Description().Name
 		if found := instance.Breaches(); len(found) > 0 && !said[name] {
 			said[name] = true
@@ -68,7 +72,11 @@ func (b *backends) breaches() []string {
 func (b *backends) events(waits []engine.Wait) []string {
 	list := b.breaches()
 	seen := map[*launch.Plugin]bool{}
-	for _, instance := range b.open {
+	for _, opened := range b.open {
+		instance := launched(opened)
+		if instance == nil {
+			continue
+		}
 		plugin := instance.Plugin()
 		if count, last := plugin.Restarts(); count > 0 && !seen[plugin] {
 			list = append(list, fmt.Sprintf("%s died %s; the last time: %s", plugin, times(count), last))
@@ -102,7 +110,7 @@ func (b *backends) check(ctx context.Context, lookupEnv func(string) (string, bo
 		}
 		var told []string
 		for _, finding := range findings(ctx, one) {
-			finding = unproxied(lookupEnv, one.Description, b.open[i].Values(), finding)
+			finding = unproxied(lookupEnv, one.Description, valuesOf(b.open[i]), finding)
 			text := fmt.Sprintf("backend %q: %s", one.Label, finding.Message)
 			switch finding.Severity {
 			case sdk.Bad:

@@ -15,6 +15,7 @@ import (
 	"github.com/rekey-host/rekey/host/internal/home"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/output"
+	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -71,6 +72,15 @@ type Config struct {
 	// Crash is called at each crash point of engine and ledger, by any goroutine;
 	// nil outside tests.
 	Crash func(point string)
+	// Fault is asked before that many records are committed; an error is what the
+	// commit fails with, and nothing is sent after it. nil outside tests.
+	Fault func(records int) error
+
+	// StandIn opens what stands in place of a plugin's process while a script is
+	// tested; nil: plugins are started. Secrets are not read for it.
+	StandIn func(description sdk.Description, config sdk.Config) (StandIn, error)
+	// Coverage counts what is executed of scripts; nil: nothing does.
+	Coverage *workflow.Coverage
 }
 
 // Progress watches a run being applied.

@@ -43,7 +43,7 @@ func New(config Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	host.store, err = ledger.Open(host.StateDir, ledger.Options{Now: config.Now, Rand: config.Random, OSUser: config.OSUser, Host: config.Hostname, Crash: config.Crash})
+	host.store, err = ledger.Open(host.StateDir, ledger.Options{Now: config.Now, Rand: config.Random, OSUser: config.OSUser, Host: config.Hostname, Crash: config.Crash, Fault: config.Fault})
 	return host, noState(host.Config, err)
 }
 
@@ -406,7 +406,7 @@ func (h *Host) runs() runs {
 }
 
 func (h *Host) plugins(at place) plugins {
-	return plugins{catalog: h.catalog, place: at, log: h.Log, telling: h.logs != nil, lookupEnv: h.LookupEnv, prompt: h.Prompt}
+	return plugins{catalog: h.catalog, place: at, log: h.Log, telling: h.logs != nil, lookupEnv: h.LookupEnv, prompt: h.Prompt, standIn: h.StandIn}
 }
 
 func (h *Host) outlets(at place) outlets {

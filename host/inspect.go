@@ -115,9 +115,9 @@ func (i *inspection) inspect(ctx context.Context, spec workflow.BackendSpec) {
 	}
 	at := len(i.found)
 	for _, finding := range findings(ctx, one) {
-		i.note(about, unproxied(i.host.LookupEnv, one.Description, instance.Values(), finding))
+		i.note(about, unproxied(i.host.LookupEnv, one.Description, valuesOf(instance), finding))
 	}
-	for _, breach := range instance.Breaches() {
+	for _, breach := range breachesOf(instance) {
 		i.note(about, sdk.Finding{Severity: sdk.Warning, Message: "the plugin broke the contract: " + breach, Fix: "report it to its author"})
 	}
 	if !slices.Contains(i.away, spec.Label) {

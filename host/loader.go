@@ -17,6 +17,7 @@ type loader struct {
 	place   place
 	catalog *catalog.Catalog
 	vital   *vital
+	rows    []any // see workflow.Options.Rows
 }
 
 // locked returns the loader of a script under a lock.
@@ -47,7 +48,7 @@ func (l loader) options(ctx context.Context, script string, given map[string]str
 	}
 	return workflow.Options{
 		Path: script, Params: given, Embedded: l.place.embedded, WorkDir: l.place.dir, Home: l.config.Home, Stdin: l.config.Stdin,
-		BackendNames: l.catalog.Names(), Print: l.config.Stderr, Fatal: l.config.Fatal, Run: l.vital.applied,
+		Rows: l.rows, Coverage: l.config.Coverage, BackendNames: l.catalog.Names(), Print: l.config.Stderr, Fatal: l.config.Fatal, Run: l.vital.applied,
 		Describe: func(name, definition string) (sdk.Description, error) {
 			return l.catalog.Defined(ctx, name, l.place.definition(definition))
 		},

@@ -14,6 +14,7 @@ import (
 type Script struct {
 	Path   string
 	Params []string // NAME=VALUE
+	Rows   []any    // see workflow.Options.Rows
 }
 
 // parameters reads NAME=VALUE arguments.

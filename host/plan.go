@@ -30,7 +30,7 @@ func (p *planner) plan(stop context.Context, script Script) error {
 	if err != nil {
 		return err
 	}
-	p.given = given
+	p.given, p.loader.rows = given, script.Rows
 	flow, err := p.loader.load(stop, script.Path, given)
 	if err != nil {
 		return err

@@ -36,7 +36,8 @@ type plugins struct {
 	telling   bool // plugins write all that they can: it goes to files
 	lookupEnv func(string) (string, bool)
 	prompt    func(ctx context.Context, label string) (secret.Value, error)
-	handed    map[string][]secret.Value // see ledger.Run.Handed
+	standIn   func(sdk.Description, sdk.Config) (StandIn, error) // see Config.StandIn
+	handed    map[string][]secret.Value                          // see ledger.Run.Handed
 }
 
 // locked returns the plugins of a script under a lock.
@@ -83,7 +84,7 @@ func (p plugins) openOne(ctx context.Context, flow *workflow.Workflow, spec work
 		return err
 	}
 	config.Concurrency = concurrencyOf(description, flow.Concurrency, spec.Concurrency)
-	instance, program, err := p.catalog.Open(ctx, spec.Name, config)
+	instance, program, err := p.instance(ctx, spec.Name, description, config)
 	if err != nil {
 		return &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
 	}
@@ -103,6 +104,9 @@ func (p plugins) openOne(ctx context.Context, flow *workflow.Workflow, spec work
 // config returns the configuration of a plugin but for its concurrency.
 func (p plugins) config(ctx context.Context, spec workflow.BackendSpec, description sdk.Description) (sdk.Config, error) {
 	config := sdk.Config{Label: spec.Label, Values: p.values(spec, description), Secrets: map[string]secret.Value{}, Handed: p.handed[spec.Label], Timeout: spec.Timeout, Log: p.slog()}
+	if p.standIn != nil {
+		return placeholders(config, slices.Collect(maps.Keys(spec.Secrets))), nil
+	}
 	for name, ref := range spec.Secrets {
 		value, err := p.secret(ctx, ref)
 		if err != nil {
@@ -226,6 +230,9 @@ func (p plugins) pin(spec workflow.BackendSpec, description sdk.Description, pro
 	values := p.values(spec, description)
 	reaches := realPaths(description, description.Reaches(values))
 	there, absent := pathsIn(description, reaches)
+	if p.standIn != nil { // its accounts are in no file
+		there, absent = nil, nil
+	}
 	return journal.BackendPin{Name: spec.Name, Label: spec.Label, Version: description.Version, Digest: program.Digest, Definition: program.Definition,
 		Config: compact(values), Reaches: compact(reaches), There: there, Absent: absent, Confined: program.Confined, Grants: program.Grants.List()}
 }

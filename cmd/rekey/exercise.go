@@ -27,10 +27,6 @@ func (exerciseFlag) IsBool() bool { return true }
 
 // Decode reads the value, if there is one.
 func (f *exerciseFlag) Decode(ctx *kong.DecodeContext) (err error) {
-	text := ""
-	if ctx.Scan.Peek().Type == kong.FlagValueToken {
-		text = ctx.Scan.Pop().String()
-	}
-	f.Exercise, err = host.ParseExercise(text)
+	f.Exercise, err = host.ParseExercise(optionalValue(ctx))
 	return err
 }

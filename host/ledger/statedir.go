@@ -25,7 +25,8 @@ type stateDir struct {
 	osUser string
 	host   string
 	crash  crash
-	kept   keeper // of the runs
+	fault  func(records int) error // see Options.Fault
+	kept   keeper                  // of the runs
 }
 
 // trusted refuses a state directory in which others than root and this user

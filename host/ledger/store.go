@@ -30,6 +30,9 @@ type Options struct {
 	Host   string           // in the name of the audit key; "": the machine's
 
 	Crash func(point string) // called at each crash point, by any goroutine; nil outside tests
+	// Fault is asked before that many records are committed; an error is what the
+	// commit fails with. nil outside tests.
+	Fault func(records int) error
 }
 
 // Store is the runs of one state directory. It is safe for concurrent use, by
@@ -59,7 +62,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := storeAt(&stateDir{dir: dir, now: o.Now, rand: o.Rand, osUser: o.OSUser, host: o.Host, crash: o.Crash})
+	s := storeAt(&stateDir{dir: dir, now: o.Now, rand: o.Rand, osUser: o.OSUser, host: o.Host, crash: o.Crash, fault: o.Fault})
 	s.fill()
 	if err := s.trusted(); err != nil {
 		return nil, err

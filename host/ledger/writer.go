@@ -157,6 +157,11 @@ func (w *writer) commit(recs []*journal.Record) error {
 	if err := w.stands(); err != nil {
 		return err
 	}
+	if fault := w.run.store.fault; fault != nil {
+		if err := fault(len(recs)); err != nil {
+			return err
+		}
+	}
 	at := w.run.store.crash.at
 	err := w.db.Within(func() error {
 		at(CrashCommitBegun)

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -21,6 +22,7 @@ type Files struct {
 	Dir      string // that paths are relative to; "": the process's working directory
 	Embedded fs.FS  // holds the paths that start with "@rekey/"; nil: without them
 	Stdin    *Spool // is read for the path "-"; all sources of a process share one; nil: without it
+	Text     []byte // stands for whatever file there is; nil: it is opened
 	SpoolDir string // where a pipe is kept that does not fit into memory; "": os.TempDir
 }
 
@@ -53,6 +55,8 @@ func (in *input) name() string {
 // can mend is a *Problems.
 func (in *input) open(ctx context.Context) (io.ReadCloser, error) {
 	switch {
+	case in.files.Text != nil:
+		return io.NopCloser(bytes.NewReader(in.files.Text)), nil
 	case in.path == stdinPath:
 		return in.openSpool(ctx, in.files.Stdin)
 	case strings.HasPrefix(in.path, embeddedPrefix):

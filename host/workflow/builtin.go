@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -27,6 +28,9 @@ type language struct {
 // predeclared are the names that a script finds in its scope.
 func (l *language) predeclared() starlark.StringDict {
 	stringDict := measuredNames()
+	if coverage := l.in.opts.Coverage; coverage != nil {
+		maps.Copy(stringDict, coverage.names())
+	}
 	for _, entry := range l.Entries() {
 		if entry.InScope() {
 			stringDict[entry.Name] = l.names[entry]

@@ -26,6 +26,7 @@ type loader struct {
 	ctx      context.Context
 	scope    starlark.StringDict // that every file finds
 	backends []string            // that there are
+	coverage *Coverage           // nil: nothing is counted
 	reader   reader
 	script   string // as given
 	byName   map[string]*tree.File
@@ -44,7 +45,7 @@ func loadFiles(ctx context.Context, options Options, scope starlark.StringDict) 
 	defer done()
 	file := tree.New(options.Path, options.Path, text)
 	base := path.Base(filepath.ToSlash(options.Path))
-	made := &loader{ctx: ctx, scope: scope, backends: options.BackendNames, reader: reader, script: options.Path, byName: map[string]*tree.File{base: file}, seen: []*tree.File{file}}
+	made := &loader{ctx: ctx, scope: scope, backends: options.BackendNames, coverage: options.Coverage, reader: reader, script: options.Path, byName: map[string]*tree.File{base: file}, seen: []*tree.File{file}}
 	made.prepare(file, []string{base})
 	return made, nil
 }
@@ -61,7 +62,11 @@ func (l *loader) prepare(file *tree.File, chain []string) {
 		}
 	}
 	bind(file.Tree)
-	l.flaws(file.Resolve(l.scope, l.backends))
+	flaws := file.Resolve(l.scope, l.backends)
+	l.flaws(flaws)
+	if flaws == nil && l.coverage != nil {
+		l.coverage.count(file, l.scope)
+	}
 	l.order = append(l.order, file)
 }
 

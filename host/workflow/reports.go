@@ -67,7 +67,7 @@ func evalReport(args *arguments) (starlark.Value, error) {
 	}
 	if args.has("row") {
 		made.row = hookArgument(args, "row", lang.InRow, "r")
-		if made.spec.HasRow = made.row != nil; made.spec.HasRow {
+		if made.spec.HasRow = made.row != nil; made.spec.HasRow && args.in.opts.Coverage == nil { // a projection executes nothing
 			made.row.projection = projectionOf(args.in.files, made.row.fn)
 		}
 	}

@@ -60,6 +60,9 @@ func evalCSV(args *arguments) (starlark.Value, error) {
 	if args.has("columns") && len(csvOptions.Columns) == 0 {
 		args.badValue("columns", "", "columns is empty")
 	}
+	if rows := args.in.opts.Rows; rows != nil {
+		csvOptions.Files.Text = csvText(rows, csvOptions)
+	}
 	src, err := source.CSV(csvOptions)
 	return sourceOf(args, dedupe(args, src), err)
 }
@@ -113,14 +116,21 @@ func otherKinds(args *arguments) (kinds []source.OtherKind) {
 }
 
 func evalJSONL(args *arguments) (starlark.Value, error) {
+	files := args.in.sourceFiles()
+	if rows := args.in.opts.Rows; rows != nil {
+		files.Text = jsonlText(rows, args.text("key"))
+	}
 	src, err := source.JSONL(source.JSONLOptions{Path: args.path("path"), Key: args.text("key"), Secrets: args.texts("secrets"),
-		Optional: args.texts("optional"), Files: args.in.sourceFiles()})
+		Optional: args.texts("optional"), Files: files})
 	return sourceOf(args, src, err)
 }
 
 func evalRows(args *arguments) (starlark.Value, error) {
 	all, _ := elements(args.value("list"))
 	items := make([]any, len(all))
+	if rows := args.in.opts.Rows; rows != nil {
+		items, all = rows, nil
+	}
 	for i, value := range all {
 		item, err := goValue(value, true)
 		if err != nil {

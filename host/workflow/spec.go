@@ -37,6 +37,12 @@ type Options struct {
 	// load. Check alone looks at such.
 	Library bool
 
+	// Rows stand for the rows of each source that the script opens: texts are keys,
+	// else map[string]any by column. nil: sources are read.
+	Rows []any
+	// Coverage counts what is executed of the script; nil: nothing does.
+	Coverage *Coverage
+
 	WorkDir string    // that sources are relative to; "": the process's
 	Home    string    // that "~/" at the start of a path stands for; "": none
 	Stdin   io.Reader // users of csv("-"); nil: none
