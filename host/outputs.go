@@ -5,14 +5,18 @@ import (
 	"path/filepath"
 
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/output"
 	"github.com/rekey-host/rekey/host/report"
+	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow"
 )
 
 // outputCheck finds what keeps the outputs of a run from being written.
 type outputCheck struct {
 	options  output.Options
+	head     ledger.Header // of the run, or of one to be
+	schema   source.Schema
 	taken    map[string]string // outputs, by where they lead
 	problems diag.Problems
 }
@@ -21,13 +25,32 @@ func (c *outputCheck) problem(found diag.Problem) { c.problems.Add(found) }
 
 // report checks the file of a report.
 func (c *outputCheck) report(spec workflow.ReportSpec) {
+	c.columns(spec)
 	if spec.Path == "" || spec.Path == stdoutPath {
 		return
 	}
 	if err := report.CheckEncrypted(spec.Path, spec.EncryptTo); len(spec.EncryptTo) > 0 && err != nil {
 		c.problem(diag.Problem{File: spec.Path, Message: err.Error()})
 	}
-	c.path(spec.Path)
+	path := pathFor(spec.Path, c.head)
+	if spec.SplitBy != "" {
+		path = partPath(path, "{"+spec.SplitBy+"}")
+	}
+	c.path(path)
+}
+
+// columns checks the columns that a report names.
+func (c *outputCheck) columns(spec workflow.ReportSpec) {
+	if spec.SplitBy != "" {
+		if _, err := columnAt(c.schema, "split_by", spec.SplitBy); err != nil {
+			c.refused(err)
+		}
+	}
+	for _, name := range spec.By {
+		if _, err := columnAt(c.schema, "by", name); err != nil {
+			c.refused(err)
+		}
+	}
 }
 
 // path adds what keeps a path from being written, or that another output of

@@ -46,6 +46,7 @@ func (p *reporter) load() error {
 	if p.builder.View, err = viewOf(run); err != nil {
 		return err
 	}
+	p.builder.Ended = p.about.Ended
 	p.builder.Row = rowReader(run, p.builder.Schema)
 	if slices.ContainsFunc(p.session.flow.Reports, func(spec workflow.ReportSpec) bool { return spec.HasRow }) {
 		if err := run.Sealable(); err != nil {
@@ -146,6 +147,8 @@ func broken(user ledger.User) []sdk.Violation {
 type sheet struct {
 	index  int // among the workflow's reports
 	spec   workflow.ReportSpec
+	parts  *parts         // of a report that is split: it has no file itself
+	to     string         // its path
 	file   *output.File   // nil: it goes to standard output
 	sealed io.WriteCloser // encrypts on the way to the file; nil
 	rows   report.RowWriter
@@ -158,17 +161,21 @@ type sheet struct {
 // path is where the report is, as the script calls it.
 func (s *sheet) path() string {
 	if s.failed {
-		return s.spec.Path + failedSuffix
+		return s.to + failedSuffix
 	}
-	return s.spec.Path
+	return s.to
 }
 
 // write writes the reports of one order in one pass.
 func (p *reporter) write(ctx context.Context, order string) {
 	var sheets []*sheet
 	for i, spec := range p.session.flow.Reports {
-		if spec.Path != "" && spec.Order == order {
-			sheets = append(sheets, p.begin(i, spec))
+		switch {
+		case spec.Path == "" || spec.Order != order || spec.Kind == summaryFormat:
+		case spec.SplitBy != "":
+			sheets = append(sheets, p.beginParts(i, spec))
+		default:
+			sheets = append(sheets, p.begin(i, spec, p.pathOf(spec)))
 		}
 	}
 	if len(sheets) == 0 {
@@ -188,11 +195,11 @@ func (p *reporter) write(ctx context.Context, order string) {
 }
 
 // begin opens one report.
-func (p *reporter) begin(i int, spec workflow.ReportSpec) *sheet {
-	made := &sheet{index: i, spec: spec}
+func (p *reporter) begin(i int, spec workflow.ReportSpec, path string) *sheet {
+	made := &sheet{index: i, spec: spec, to: path}
 	w := p.session.host.Stdout
-	if spec.Path != stdoutPath {
-		if made.file, made.err = output.Create(spec.Path, p.options); made.err != nil {
+	if path != stdoutPath {
+		if made.file, made.err = output.Create(path, p.options); made.err != nil {
 			return made
 		}
 		w = made.file
@@ -213,7 +220,7 @@ func writerOf(spec workflow.ReportSpec, w io.Writer, about report.Run) (report.R
 	if !ok {
 		return nil, fmt.Errorf("there is no format %q", spec.Kind)
 	}
-	return format.Rows(w, report.Options{About: about, Columns: columnsOf(spec), Delimiter: spec.Delimiter, Mark: spec.Mark}), nil
+	return format.Rows(w, report.Options{About: about, Columns: columnsOf(spec), Delimiter: spec.Delimiter, Mark: spec.Mark, Text: spec.Text}), nil
 }
 
 // columnsOf are those of a report without a user.
@@ -246,16 +253,21 @@ func (p *reporter) user(ctx context.Context, sheets []*sheet, user ledger.User) 
 }
 
 func (p *reporter) row(ctx context.Context, sheet *sheet, result *report.Result) error {
-	if !sheet.spec.HasRow {
-		return sheet.rows.Add(*result, report.DefaultRow(*result))
+	row, include := report.DefaultRow(*result), true
+	if sheet.spec.HasRow {
+		var err error
+		if row, include, err = p.session.flow.ReportRow(ctx, sheet.index, result); err != nil || !include {
+			return err
+		}
 	}
-	row, include, err := p.session.flow.ReportRow(ctx, sheet.index, result)
-	if err != nil || !include {
-		return err
+	if sheet.parts != nil {
+		if sheet = p.part(sheet, result); sheet.err != nil {
+			return sheet.err
+		}
 	}
-	if hasSecret(row) {
+	if sheet.spec.HasRow && hasSecret(row) {
 		sheet.values++
-	} else {
+	} else if sheet.spec.HasRow {
 		sheet.lacking++
 	}
 	return sheet.rows.Add(*result, row)
@@ -263,6 +275,10 @@ func (p *reporter) row(ctx context.Context, sheet *sheet, result *report.Result)
 
 // end puts a whole report in its place.
 func (p *reporter) end(sheet *sheet) {
+	if sheet.parts != nil {
+		p.endParts(sheet)
+		return
+	}
 	if sheet.file != nil {
 		defer sheet.file.Abort()
 	}
@@ -270,15 +286,15 @@ func (p *reporter) end(sheet *sheet) {
 		sheet.err = p.commit(sheet)
 	}
 	if sheet.err != nil {
-		p.errs = append(p.errs, fmt.Errorf("report %s is not written: %w", sheet.spec.Path, sheet.err))
+		p.errs = append(p.errs, fmt.Errorf("report %s is not written: %w", sheet.to, sheet.err))
 		return
 	}
 	if sheet.file != nil {
 		p.about.Files = append(p.about.Files, p.session.place.shown(sheet.path()))
 	}
 	if csv, ok := sheet.rows.(*report.CSV); ok {
-		for _, formula := range csv.Formulas() {
-			p.about.Warnings = append(p.about.Warnings, formula.Warning(sheet.path()))
+		for _, spoilt := range csv.Spoilt() {
+			p.about.Warnings = append(p.about.Warnings, spoilt.Warning(sheet.path()))
 		}
 	}
 }
@@ -298,6 +314,11 @@ func (p *reporter) commit(sheet *sheet) error {
 	if err := p.spare(sheet); err != nil {
 		return err
 	}
+	return p.publish(sheet)
+}
+
+// publish puts a file in its place, and records that.
+func (p *reporter) publish(sheet *sheet) error {
 	digest, err := sheet.file.Commit()
 	if err != nil {
 		return err
@@ -309,20 +330,75 @@ func (p *reporter) commit(sheet *sheet) error {
 	return p.note(&journal.Record{Kind: journal.Reported, Detail: journal.Detail{OSUser: p.session.host.OSUser, Host: p.session.host.Hostname, Facts: facts}})
 }
 
-// summary comes last: it names the files.
-func (p *reporter) summary() {
+// summaries come last: they name the files, those in files before those on
+// standard output.
+func (p *reporter) summaries() {
 	to := p.session.host.Stdout
 	if slices.ContainsFunc(p.session.flow.Reports, func(spec workflow.ReportSpec) bool { return spec.Path == stdoutPath }) {
 		to = p.session.host.Stderr // standard output is the report's
 	}
-	for _, spec := range p.session.flow.Reports {
-		if spec.Kind != "summary" {
-			continue
-		}
-		if err := report.Summary(to, p.about); err != nil {
-			p.errs = append(p.errs, fmt.Errorf("summary: %w", err))
+	for _, toFile := range []bool{true, false} {
+		for _, spec := range p.session.flow.Reports {
+			if spec.Kind != summaryFormat || (spec.Path != "") != toFile {
+				continue
+			}
+			if err := p.summary(spec, to); err != nil {
+				p.errs = append(p.errs, fmt.Errorf("summary: %w", err))
+			}
 		}
 	}
+}
+
+// summary writes one summary.
+func (p *reporter) summary(spec workflow.ReportSpec, to io.Writer) error {
+	about := p.about
+	var err error
+	if about.By, err = p.breakdowns(spec.By); err != nil {
+		return err
+	}
+	if spec.Path == "" {
+		return report.Summary(to, about)
+	}
+	sheet := &sheet{spec: spec, to: p.pathOf(spec)}
+	if sheet.file, err = output.Create(sheet.to, p.options); err != nil {
+		return err
+	}
+	defer sheet.file.Abort()
+	if err := report.Summary(sheet.file, about); err != nil {
+		return err
+	}
+	if err := p.publish(sheet); err != nil {
+		return err
+	}
+	p.about.Files = append(p.about.Files, p.session.place.shown(sheet.to))
+	return nil
+}
+
+// breakdowns counts the users by the values of columns.
+func (p *reporter) breakdowns(columns []string) ([]report.Breakdown, error) {
+	if len(columns) == 0 {
+		return nil, nil
+	}
+	var list []report.Breakdown
+	var places []int
+	for _, name := range columns {
+		at, err := columnAt(p.builder.Schema, "by", name)
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, at)
+		list = append(list, report.Breakdown{Column: name, Counts: map[string]*ledger.Counts{}})
+	}
+	err := p.session.run.Pass(ledger.OrderSource, func(user ledger.User) error {
+		row, err := p.builder.Row(user)
+		for i := range list {
+			if err == nil {
+				list[i].Add(row.Cells[places[i]], user.Status)
+			}
+		}
+		return err
+	})
+	return list, err
 }
 
 // spare keeps a list of passwords that another run has written from being
@@ -338,6 +414,6 @@ func (p *reporter) spare(sheet *sheet) error {
 	}
 	sheet.failed = true
 	p.session.host.notices.warn("%s stays as run %s wrote it, with the passwords of %d users: this run has those of %d; its list is %s",
-		p.session.place.shown(sheet.spec.Path), old.Run, old.Values, sheet.values, p.session.place.shown(sheet.path()))
+		p.session.place.shown(sheet.to), old.Run, old.Values, sheet.values, p.session.place.shown(sheet.path()))
 	return nil
 }

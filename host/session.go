@@ -17,6 +17,7 @@ import (
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/output"
+	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/workflow"
 )
 
@@ -237,7 +238,7 @@ func (s *Session) conclude(ctx context.Context, ending engine.Ending) (Outcome, 
 		return Outcome{}, errors.Join(err, reportErr)
 	}
 	out, err := s.concluded(ctx, paths)
-	out.Reason, out.Summarised = reason, slices.ContainsFunc(s.flow.Reports, func(spec workflow.ReportSpec) bool { return spec.Kind == "summary" })
+	out.Reason, out.Summarised = reason, slices.ContainsFunc(s.flow.Reports, func(spec workflow.ReportSpec) bool { return spec.Kind == summaryFormat && spec.Path == "" })
 	if reportErr != nil {
 		out.unwritten(reportErr)
 	}
@@ -281,7 +282,7 @@ func (s *Session) report(ctx context.Context, note func(*journal.Record) error, 
 	for _, order := range []string{"source", "apply"} {
 		writer.write(ctx, order)
 	}
-	writer.summary()
+	writer.summaries()
 	if err := errors.Join(writer.errs...); err != nil {
 		last := "the ledger has everything: mend the script, then rekey report " + s.run.ID() + " --script FILE, or rekey report " + s.run.ID()
 		return writer.about.Files, &ReportError{Lines: append(strings.Split(err.Error(), "\n"), last)}
@@ -322,7 +323,11 @@ func (s *Session) checkOutputs(ctx context.Context, head ledger.Header) error {
 	if err != nil {
 		return err
 	}
-	check := outputCheck{options: options, taken: map[string]string{}}
+	view, err := report.ViewOf(head)
+	if err != nil {
+		return err
+	}
+	check := outputCheck{options: options, head: head, schema: view.Schema, taken: map[string]string{}}
 	for _, spec := range s.flow.Reports {
 		if spec.Path == stdoutPath && s.host.Taken {
 			check.problem(diag.Problem{Message: "a report to - and --json both want standard output", Fix: "leave --json out, or write the report to a file"})

@@ -16,6 +16,27 @@ type Counts struct {
 	Total, Done, Failed, Skipped, Partial, Unknown, Pending, Held int64
 }
 
+// Add counts a user of a status.
+func (c *Counts) Add(status journal.Status) {
+	c.Total++
+	switch status {
+	case journal.Done:
+		c.Done++
+	case journal.Failed:
+		c.Failed++
+	case journal.Skipped:
+		c.Skipped++
+	case journal.Partial:
+		c.Partial++
+	case journal.Unresolved:
+		c.Unknown++
+	case journal.HeldPending:
+		c.Held++
+	default:
+		c.Pending++
+	}
+}
+
 // WaveCounts is one wave's counts. Users that the plan skips are in none.
 type WaveCounts struct {
 	Name string

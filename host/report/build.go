@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
@@ -17,6 +18,7 @@ type View struct {
 	Run                     string   // id
 	Labels                  []string // of its backends
 	Schema                  source.Schema
+	Ended                   time.Time      // UTC, when the run was applied last; zero: not known
 	Requestor, SourceSystem string         // who planned it
 	Starts                  []ledger.Start // on whose behalf it was applied; nil: theirs
 
@@ -77,7 +79,7 @@ func (b *Builder) Build(user ledger.User) (*Result, error) {
 	view, past, result := &b.View, &b.past, &b.result
 	past.Reset(user.History)
 	*result = Result{Schema: view.Schema, Row: source.Row{Line: user.Line, Key: user.Key}, Status: user.Status, Wave: user.WaveName,
-		Code: user.Code, Message: user.Reason, run: view.Run, user: user.Pos, past: past}
+		Code: user.Code, Message: user.Reason, Run: view.Run, Ended: view.Ended, user: user.Pos, past: past}
 	result.Requestor, result.SourceSystem = view.onBehalf(&user)
 	if view.Row != nil {
 		row, err := view.Row(user)

@@ -4,39 +4,56 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
 // CSV writes comma-separated values as RFC 4180 has them, with LF and a
 // header line. Values are raw: a password is never changed to please a
-// spreadsheet; see Formulas.
+// spreadsheet, but where Text says so; see Warnings.
 type CSV struct {
-	Delimiter string // one character; "": a comma
-	Mark      bool   // begin with a byte order mark, by which Excel knows UTF-8
+	Delimiter string   // one character; "": a comma
+	Mark      bool     // begin with a byte order mark, by which Excel knows UTF-8
+	Text      []string // columns whose values are written as ="…", which a spreadsheet takes for text
 
-	out      *bufio.Writer
-	cols     columns
-	cells    []string
-	header   []string // written even without rows
-	begun    bool
-	formulas []Formula
+	out    *bufio.Writer
+	cols   columns
+	cells  []string
+	header []string // written even without rows
+	begun  bool
+	text   []bool // of each column, whether it is one of Text
+	spoilt []Spoilt
 }
 
-// Formula counts the values of a column that a spreadsheet would run: those
-// that begin with = + - @ tab or carriage return.
-type Formula struct {
+// Spoilt counts the values of a column that a spreadsheet would not show as
+// they are: those that it would run, which begin with = + - @ tab or carriage
+// return, or digits, of which it would drop zeros in front or round the end.
+type Spoilt struct {
 	Column string
+	Digits bool
 	Users  int64
 	Key    string // of the first user
 }
 
 // Warning returns what the summary says of it.
-func (f Formula) Warning(path string) string {
+func (s Spoilt) Warning(path string) string {
 	values := "values begin"
-	if f.Users == 1 {
+	if s.Users == 1 {
 		values = "value begins"
 	}
-	return fmt.Sprintf("%s: column %q: %d %s with = + - @ tab or return, the first that of %q; a spreadsheet would run them: import the column as text", path, f.Column, f.Users, values, f.Key)
+	if s.Digits {
+		return fmt.Sprintf("%s: column %q: %d %s with 0, or have more than 15 digits, the first that of %q; a spreadsheet would change them: import the column as text, list it in text=, or use report.xlsx", path, s.Column, s.Users, values, s.Key)
+	}
+	return fmt.Sprintf("%s: column %q: %d %s with = + - @ tab or return, the first that of %q; a spreadsheet would run them: import the column as text", path, s.Column, s.Users, values, s.Key)
+}
+
+// isNumeral reports whether a spreadsheet takes a text for a number and loses
+// some of it.
+func isNumeral(text string) bool {
+	if len(text) < 2 || strings.Trim(text, "0123456789") != "" {
+		return false
+	}
+	return text[0] == '0' || len(text) > 15
 }
 
 // NewCSV returns a writer of CSV. The header is of the columns of the first
@@ -55,7 +72,8 @@ func (c *CSV) Add(result Result, row Row) error {
 			return err
 		}
 		for _, name := range c.cols.names {
-			c.formulas = append(c.formulas, Formula{Column: name})
+			c.text = append(c.text, slices.Contains(c.Text, name))
+			c.spoilt = append(c.spoilt, Spoilt{Column: name}, Spoilt{Column: name, Digits: true})
 		}
 	}
 	c.cells = c.cells[:0]
@@ -65,26 +83,36 @@ func (c *CSV) Add(result Result, row Row) error {
 		if err != nil {
 			return inCell(result.Row.Key, field.Name, err)
 		}
-		c.look(i, result.Row.Key, field.Value, cell)
+		if c.text[i] && cell != "" {
+			cell = `="` + strings.ReplaceAll(cell, `"`, `""`) + `"`
+		} else {
+			c.look(i, result.Row.Key, field.Value, cell)
+		}
 		c.cells = append(c.cells, cell)
 	}
 	return c.line(c.cells)
 }
 
-// look notes a value that a spreadsheet would run. Numbers are safe.
+// look notes a value that a spreadsheet would run or shorten. Numbers are safe.
 func (c *CSV) look(column int, key string, value any, cell string) {
 	switch value.(type) {
 	case int, int64, float64:
 		return
 	}
-	if cell == "" || !strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+	at := 2 * column
+	switch {
+	case cell == "":
+		return
+	case isNumeral(cell):
+		at++
+	case !strings.ContainsRune("=+-@\t\r", rune(cell[0])):
 		return
 	}
-	formula := &c.formulas[column]
-	if formula.Users == 0 {
-		formula.Key = key
+	spoilt := &c.spoilt[at]
+	if spoilt.Users == 0 {
+		spoilt.Key = key
 	}
-	formula.Users++
+	spoilt.Users++
 }
 
 // line writes one record. An error stays in out, and every later write
@@ -129,12 +157,12 @@ func quoted(cell, delimiter string) bool {
 	return edge(cell[0]) || edge(cell[len(cell)-1]) || delimiter != "," && strings.Contains(cell, delimiter)
 }
 
-// Formulas returns the columns with values that a spreadsheet would run.
-func (c *CSV) Formulas() []Formula {
-	var found []Formula
-	for _, formula := range c.formulas {
-		if formula.Users > 0 {
-			found = append(found, formula)
+// Spoilt returns the columns with values that a spreadsheet would run or shorten.
+func (c *CSV) Spoilt() []Spoilt {
+	var found []Spoilt
+	for _, spoilt := range c.spoilt {
+		if spoilt.Users > 0 {
+			found = append(found, spoilt)
 		}
 	}
 	return found

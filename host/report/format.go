@@ -21,6 +21,7 @@ type Options struct {
 	Columns   []string // the header without rows
 	Delimiter string   // of csv; "": a comma
 	Mark      bool     // of csv: begin with a byte order mark
+	Text      []string // of csv: columns that a spreadsheet takes for text
 }
 
 // Format is one way to write the users of a run: the rows of a script's report
@@ -40,9 +41,10 @@ func Formats() []Format {
 		{Name: "jsonl", Rows: func(w io.Writer, _ Options) RowWriter { return NewJSONL(w) }, Lines: func(w io.Writer) LineWriter { return newLines(w, false) }},
 		{Name: "csv", Rows: func(w io.Writer, options Options) RowWriter {
 			out := NewCSV(w, options.Columns...)
-			out.Delimiter, out.Mark = options.Delimiter, options.Mark
+			out.Delimiter, out.Mark, out.Text = options.Delimiter, options.Mark, options.Text
 			return out
 		}},
+		{Name: "xlsx", Rows: func(w io.Writer, options Options) RowWriter { return NewXLSX(w, options.Columns...) }},
 		{Name: "html", Bare: true, Rows: func(w io.Writer, options Options) RowWriter { return NewHTML(w, options.About) }},
 	}
 }

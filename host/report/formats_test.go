@@ -227,9 +227,9 @@ func TestFormulasAreCountedAndNotChanged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := []report.Formula{{Column: "v", Users: 7, Key: "a"}}
-	if diff := cmp.Diff(want, w.Formulas()); diff != "" {
-		t.Errorf("Formulas (-want +got):\n%s", diff)
+	want := []report.Spoilt{{Column: "v", Users: 7, Key: "a"}}
+	if diff := cmp.Diff(want, w.Spoilt()); diff != "" {
+		t.Errorf("Spoilt (-want +got):\n%s", diff)
 	}
 	text := `p.csv: column "v": 7 values begin with = + - @ tab or return, the first that of "a"; a spreadsheet would run them: import the column as text`
 	if got := want[0].Warning("p.csv"); got != text {
@@ -378,6 +378,32 @@ func BenchmarkBuild(b *testing.B) {
 	for b.Loop() {
 		if _, err := report.Build(v, u); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestDigitsThatASpreadsheetChangesAreCounted, and kept as text where that is asked for.
+func TestDigitsThatASpreadsheetChangesAreCounted(t *testing.T) {
+	var b bytes.Buffer
+	w := report.NewCSV(&b)
+	w.Text = []string{"kept"}
+	for i, v := range []any{"0042", "42", "0", "00", "1234567890123456", "123456789012345", "0x7", 7, secret.New("0815"), `=1"`, nil} {
+		key := string(rune('a' + i))
+		if err := w.Add(report.Result{Row: source.Row{Key: key}}, report.Row{{Name: "v", Value: v}, {Name: "kept", Value: v}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []report.Spoilt{{Column: "v", Users: 1, Key: "j"}, {Column: "v", Digits: true, Users: 4, Key: "a"}}
+	if diff := cmp.Diff(want, w.Spoilt()); diff != "" {
+		t.Errorf("Spoilt (-want +got):\n%s", diff)
+	}
+	if got, want := want[1].Warning("p.csv"), `p.csv: column "v": 4 values begin with 0, or have more than 15 digits, the first that of "a"; a spreadsheet would change them: import the column as text, list it in text=, or use report.xlsx`; got != want {
+		t.Errorf("Warning = %q, want %q", got, want)
+	}
+	_ = w.Close()
+	for _, line := range []string{"\n0042,\"=\"\"0042\"\"\"\n", "\n\"=1\"\"\",\"=\"\"=1\"\"\"\"\"\"\"\n", "\n,\n"} {
+		if !strings.Contains(b.String(), line) {
+			t.Errorf("%q is not in %q", line, b.String())
 		}
 	}
 }

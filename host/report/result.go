@@ -34,7 +34,9 @@ type Result struct {
 	Requestor    string
 	SourceSystem string
 
-	run  string
+	Run   string    // id
+	Ended time.Time // UTC, when the run was applied last; zero: not yet
+
 	user int64
 	past *journal.History
 }
@@ -47,7 +49,7 @@ func (r *Result) Steps() []Step {
 	}
 	steps := make([]Step, 0, len(r.past.Attempts()))
 	for _, attempt := range r.past.Attempts() {
-		steps = append(steps, stepOf(r.run, r.user, attempt))
+		steps = append(steps, stepOf(r.Run, r.user, attempt))
 	}
 	return steps
 }

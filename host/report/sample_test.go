@@ -40,7 +40,7 @@ func sampleRun() report.Run {
 		Started: began, Ended: began.Add(192 * time.Second), Requestor: "CHG-20417", SourceSystem: "migration", OSUser: "maria", Host: "ops-3", Version: "1.0.0",
 		Head: "q1RZ0sJ3n1cCkXn2o3h0m1cJm6nS1mJpJ0Jq8hQwZ5Y=", Size: 6123,
 		Files:    []string{"passwords.csv", "report.html"},
-		Warnings: []string{report.Formula{Column: "name", Users: 2, Key: "u0007"}.Warning("passwords.csv")},
+		Warnings: []string{report.Spoilt{Column: "name", Users: 2, Key: "u0007"}.Warning("passwords.csv")},
 	}
 }
 

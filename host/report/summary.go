@@ -1,8 +1,11 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -37,10 +40,35 @@ type Run struct {
 	Head string // of the hash log
 	Size int64  // records in it
 
-	Events   []string // what happened to its backends: deaths, breaches, waits
-	Files    []string // reports that were written
-	Warnings []string // of formulas in them, and the like
+	Events   []string    // what happened to its backends: deaths, breaches, waits
+	By       []Breakdown // counts by the values of columns
+	Files    []string    // reports that were written
+	Warnings []string    // of formulas in them, and the like
 }
+
+// Breakdown is the counts by the values of a column.
+type Breakdown struct {
+	Column string
+	Counts map[string]*ledger.Counts
+}
+
+// Add counts a user. A value that is a secret, or beyond what a page holds, is
+// counted among "(other)".
+func (b Breakdown) Add(value any, status journal.Status) {
+	name, err := text(value)
+	if err != nil || holdsSecret(value) || b.Counts[name] == nil && len(b.Counts) >= maxBreakdown {
+		name = "(other)"
+	}
+	counts := b.Counts[name]
+	if counts == nil {
+		counts = &ledger.Counts{}
+		b.Counts[name] = counts
+	}
+	counts.Add(status)
+}
+
+// maxBreakdown is how many values of a column are counted.
+const maxBreakdown = 1000
 
 // Summary writes what a run came to and what to do next, as text. It holds no
 // secret and no user but those whose key a warning names.
@@ -51,6 +79,12 @@ func Summary(w io.Writer, run Run) error {
 	if len(run.Waves) > 1 {
 		for _, wave := range run.Waves {
 			fmt.Fprintf(writer, "  wave %s\t%s\n", plainText(wave.Name), countsOf(wave.Counts))
+		}
+	}
+	for _, breakdown := range run.By {
+		fmt.Fprintf(writer, "  by %s:\n", plainText(breakdown.Column))
+		for _, value := range slices.Sorted(maps.Keys(breakdown.Counts)) {
+			fmt.Fprintf(writer, "    %s\t%s\n", plainText(cmp.Or(value, "(empty)")), countsOf(*breakdown.Counts[value]))
 		}
 	}
 	for _, line := range Next(run.ID, run.Counts, run.Groups, run.Over) {

@@ -144,10 +144,21 @@ func memberOf(result *report.Result, name string) (value any, plain bool) {
 	case "attempts":
 		return int64(result.Attempts), true
 	case "at":
-		if result.At.IsZero() {
-			return nil, true
-		}
-		return result.At.UTC().Format(time.RFC3339), true
+		return stamp(result.At), true
+	case "run":
+		return result.Run, true
+	case "ended":
+		return stamp(result.Ended), true
+	case "requestor":
+		return result.Requestor, true
 	}
 	return nil, false
+}
+
+// stamp is a time as rows have it; nil: not yet.
+func stamp(at time.Time) any {
+	if at.IsZero() {
+		return nil
+	}
+	return at.UTC().Format(time.RFC3339)
 }

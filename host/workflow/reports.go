@@ -3,6 +3,7 @@ package workflow
 import (
 	"errors"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -25,7 +26,29 @@ func (r *reportValue) Truth() starlark.Bool  { return true }
 func (r *reportValue) Hash() (uint32, error) { return 0, errors.New("a report is no key") }
 
 func evalReportSummary(args *arguments) (starlark.Value, error) {
-	return &reportValue{spec: ReportSpec{Kind: "summary", Order: "source"}}, nil
+	made := &reportValue{spec: ReportSpec{Kind: "summary", Path: args.path("path"), Order: "source", By: args.texts("by")}}
+	if made.spec.Path == "-" {
+		made.spec.Path = ""
+	} else {
+		checkPath(args)
+	}
+	return made, nil
+}
+
+// placeholder is what a path may have in braces.
+var placeholder = regexp.MustCompile(`\{[A-Za-z_]*\}`)
+
+// checkPath notes what is wrong with the path of a report.
+func checkPath(args *arguments) {
+	path := args.path("path")
+	if path == "" {
+		args.badValue("path", "", "the path is empty")
+	}
+	for _, name := range placeholder.FindAllString(path, -1) {
+		if name != "{run}" && name != "{date}" {
+			args.badValue("path", "write {run} or {date}; split_by= makes one file for each value of a column", "path: there is no %s", name)
+		}
+	}
 }
 
 // evalReportCSV is report.csv(), which has arguments of its own.
@@ -36,6 +59,7 @@ func evalReportCSV(args *arguments) (starlark.Value, error) {
 		return value, err
 	}
 	r.spec.Mark = args.choice("encoding", "utf-8", "utf-8-sig") == "utf-8-sig"
+	r.spec.Text = args.texts("text")
 	delimiter := args.text("delimiter")
 	if delimiter != "," {
 		r.spec.Delimiter = delimiter
@@ -50,8 +74,9 @@ func evalReportCSV(args *arguments) (starlark.Value, error) {
 func evalReport(args *arguments) (starlark.Value, error) {
 	kind := strings.TrimPrefix(args.entry.Name, "report.")
 	made := &reportValue{spec: ReportSpec{Kind: kind, Path: args.path("path"), Order: args.choice("order", "source", "apply"), EncryptTo: args.texts("encrypt_to")}}
-	if made.spec.Path == "" {
-		args.badValue("path", "", "the path is empty")
+	checkPath(args)
+	if made.spec.SplitBy = args.text("split_by"); made.spec.SplitBy != "" && made.spec.Path == "-" {
+		args.badValue("split_by", "give it a path", "split_by makes several files, and standard output is one")
 	}
 	for _, to := range made.spec.EncryptTo {
 		if !strings.HasPrefix(to, "age1") {

@@ -24,7 +24,7 @@ func outcome(row source.Row) *report.Result {
 	return &report.Result{Row: row, Status: "partial", Code: "AccountNotFound", Native: "0x20", Message: "no such account", Wave: "canary",
 		Password: &p,
 		Values:   report.Values{{Name: "memory", Certain: p, Candidates: []secret.Value{p}}, {Name: "phones/sip", Candidates: []secret.Value{secret.New("new"), secret.New("old")}}},
-		Attempts: 3, At: time.Date(2026, 9, 1, 12, 0, 0, 0, time.FixedZone("", 3600))}
+		Attempts: 3, At: time.Date(2026, 9, 1, 12, 0, 0, 0, time.FixedZone("", 3600)), Ended: time.Date(2026, 9, 1, 12, 1, 0, 0, time.UTC)}
 }
 
 // shown tells a row in one line; secrets are in angle brackets.

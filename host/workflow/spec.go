@@ -130,15 +130,19 @@ func (r SecretRef) sameSource(other SecretRef) bool {
 
 // ReportSpec is one report.
 type ReportSpec struct {
-	Kind      string // summary, json, jsonl, csv or html
-	Path      string // as written, .age appended if it is encrypted; "" of a summary
+	Kind      string // summary, or the name of a format
+	Path      string // as written, .age appended if it is encrypted; "" of a summary on standard output
 	Order     string // source or apply
 	EncryptTo []string
 	HasRow    bool     // ReportRow makes its rows
 	Columns   []string // of its rows, where the text of the row function tells; nil: it does not
 
-	Delimiter string // of csv; "": a comma
-	Mark      bool   // of csv: it begins with the byte order mark of UTF-8
+	Delimiter string   // of csv; "": a comma
+	Mark      bool     // of csv: it begins with the byte order mark of UTF-8
+	Text      []string // of csv: columns that spreadsheets take for text
+
+	SplitBy string   // a column of the users: one file for each of its values; "": one file
+	By      []string // of a summary: columns whose values it counts
 }
 
 // Param is one declared parameter.

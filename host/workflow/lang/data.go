@@ -3,31 +3,36 @@ package lang
 func reportEntries() []Entry {
 	columns := func() []Param {
 		return []Param{
-			{"path", KindText, "", `relative to the working directory; "-" is standard output`},
+			{"path", KindText, "", `relative to the working directory; "-" is standard output; {run} is the run's id, {date} the day it was planned, in UTC`},
 			{"row", KindHook, "None", "makes the row of one user: a dict, or None to leave the user out"},
 			{"order", KindText, `"source"`, `"source", or "apply": the order in which users were planned to be applied`},
 			{"encrypt_to", KindTexts, "[]", "age recipients; the file is sealed as it is written, and its name ends in .age"},
 		}
 	}
+	split := Param{"split_by", KindText, "None", "a column of the users; one file for each of its values, whose name has that before its end"}
 	csvParams := []Param{
 		{"delimiter", KindText, `","`, "one character between values"},
 		{"encoding", KindText, `"utf-8"`, `"utf-8", or "utf-8-sig", with the mark by which Excel knows it`},
+		{"text", KindTexts, "[]", `columns written as ="…", which spreadsheets take for text and other readers do not know; report.xlsx needs no such thing`},
 	}
 	const rows = " One row a planned user, with the columns key, status, code, message and wave, or with those that row gives: the same in every row."
 	return []Entry{
 		{Name: "report", At: AtTop, Use: Namespace, Rename: "passwords_report", Doc: "What is written at the end of a run, resume or retry."},
-		{Name: "report.summary", At: AtTop, Gives: KindReport, Use: Function, Doc: "Counts, and what to do next, on standard output.",
-			Example: `summary = report.summary()`},
-		{Name: "report.json", At: AtTop, Gives: KindReport, Use: Function, Params: columns(), Doc: "One JSON array." + rows,
+		{Name: "report.summary", At: AtTop, Gives: KindReport, Use: Function, Params: []Param{
+			{"path", KindText, `"-"`, "as of the other reports"},
+			{"by", KindTexts, "[]", "columns of the users; counts for each of their values"}}, Doc: "Counts, and what to do next, on standard output or in a file.",
+			Example: `summary = report.summary("summary-{date}.txt", by = ["team"])`},
+		{Name: "report.json", At: AtTop, Gives: KindReport, Use: Function, Params: append(columns(), split), Doc: "One JSON array." + rows,
 			Example: `sip = report.json("sip.json", row = lambda r: {"user": r.user.login, "password": r.password})`},
-		{Name: "report.jsonl", At: AtTop, Gives: KindReport, Use: Function, Params: columns(), Doc: "One JSON object a line." + rows,
+		{Name: "report.jsonl", At: AtTop, Gives: KindReport, Use: Function, Params: append(columns(), split), Doc: "One JSON object a line." + rows,
 			Example: `log = report.jsonl("result.jsonl", order = "apply")`},
-		{Name: "report.csv", At: AtTop, Gives: KindReport, Use: Function, Params: append(columns(), csvParams...), Doc: "A CSV file with a header line." + rows,
+		{Name: "report.csv", At: AtTop, Gives: KindReport, Use: Function, Params: append(append(columns(), csvParams...), split), Doc: "A CSV file with a header line." + rows,
 			Example: `passwords = report.csv("passwords.csv", row = lambda r: {"login": r.user.login, "password": r.password})`},
-		{Name: "report.html", At: AtTop, Gives: KindReport, Use: Function, Params: columns(), Doc: "A page for a browser; it shows no secret." + rows,
+		{Name: "report.html", At: AtTop, Gives: KindReport, Use: Function, Params: append(columns(), split), Doc: "A page for a browser; it shows no secret." + rows,
 			Example: `page = report.html("report.html")`},
-		{Name: "report.xlsx", At: AtTop, Gives: KindReport, Use: Function, Later: "report.csv()", Params: columns(), Doc: "A workbook." + rows},
-		{Name: "report.letters", At: AtTop, Gives: KindReport, Use: Function, Later: "report.csv() and a mail merge", Params: columns(), Doc: "A letter a user."},
+		{Name: "report.xlsx", At: AtTop, Gives: KindReport, Use: Function, Params: append(columns(), split), Doc: "A workbook for spreadsheets, whose values are text: no zero is lost, nothing is a formula." + rows,
+			Example: `book = report.xlsx("passwords-{run}.xlsx", row = lambda r: {"login": r.user.login, "password": r.password}, split_by = "team")`},
+		{Name: "report.letters", At: AtTop, Gives: KindReport, Use: Function, Later: "report.csv() and a mail merge", Params: append(columns(), split), Doc: "A letter a user."},
 	}
 }
 

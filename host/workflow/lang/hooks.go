@@ -116,6 +116,9 @@ func rowEntries() []Entry {
 		{"candidates", KindDict, "Every password that may be the present one, newest first, by the same names."},
 		{"attempts", KindInt, "Number of operations sent."},
 		{"at", KindText, "When the status was decided, in UTC as RFC 3339 has it; None before."},
+		{"run", KindText, "The id of the run."},
+		{"ended", KindText, "When the run was applied last, in UTC as RFC 3339 has it; None before."},
+		{"requestor", KindText, "On whose behalf the last thing happened to the user, as --requestor says; empty if it is not said."},
 	} {
 		all = append(all, Entry{Name: "r." + a.name, At: InRow, Gives: a.kind, Doc: a.doc,
 			Example: "page = report.json(\"page.json\", row = lambda r: {\"" + a.name + "\": " + rowExample(a.name) + "})"})
