@@ -118,6 +118,9 @@ func (t taking) told(app *app, what string, place *depot.Depot, entry depot.Entr
 	fmt.Fprintf(out, "%s %s %s: %s\n", what, entry.Name, entry.Version, entry.Path)
 	fmt.Fprintf(out, "  SHA-256 %s, %s, in %s\n", entry.SHA256, signature(entry), place.Lock.Path())
 	fmt.Fprintf(out, "  it may use: %s\n", uses(entry))
+	if len(entry.Copied) > 0 {
+		fmt.Fprintf(out, "  its folder has: %s\n", strings.Join(entry.Copied, ", "))
+	}
 	return nil
 }
 

@@ -56,6 +56,7 @@ type Entry struct {
 	Signed  string   `json:"signed,omitempty"` // by whom; "": not signed
 	Egress  []string `json:"egress,omitempty"`
 	Paths   []string `json:"paths,omitempty"`
+	Copied  []string `json:"copied,omitempty"` // of a script that was just taken with its folder: what is in that
 }
 
 // List returns what the directory and the lock file have, by name. Nothing is
@@ -193,7 +194,11 @@ func (d *Depot) keep(staged *staged, now lockfile.Plugin, elsewhere bool) (Entry
 	if old != "" && old != d.folderOf(staged.name) {
 		err = os.RemoveAll(old)
 	}
-	return d.entry(staged.name), err
+	made := d.entry(staged.name)
+	if !elsewhere {
+		made.Copied = staged.copied
+	}
+	return made, err
 }
 
 func (d *Depot) elsewhere(options Options) bool {

@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -231,7 +232,9 @@ func TestOfAScriptOnlyWhatWasNamedIsCopied(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	from := script(t, "acme")
-	private := filepath.Join(filepath.Dir(from), "private")
+	private, cache := filepath.Join(filepath.Dir(from), "private"), filepath.Join(filepath.Dir(from), "lib", "__pycache__")
+	must(t, os.Mkdir(cache, 0o700))
+	must(t, os.WriteFile(filepath.Join(cache, "module.pyc"), []byte("in no digest"), 0o600))
 	must(t, os.Mkdir(private, 0o700))
 	must(t, os.WriteFile(filepath.Join(private, "env"), []byte("secret"), 0o600))
 	must(t, os.MkdirAll(p.Dir, 0o755))
@@ -243,8 +246,14 @@ func TestOfAScriptOnlyWhatWasNamedIsCopied(t *testing.T) {
 		t.Errorf("of a file its folder was copied: %v", left)
 	}
 	entry := p.added(t, filepath.Dir(from))
+	if want := []string{"lib/", "private/", "rekey-backend-acme"}; !slices.Equal(entry.Copied, want) {
+		t.Errorf("copied is %v, want %v", entry.Copied, want)
+	}
 	real, err := filepath.EvalSymlinks(entry.Path)
 	must(t, err)
+	if _, err := os.Stat(filepath.Join(filepath.Dir(real), "lib", "__pycache__")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a cache came along: %v", err)
+	}
 	for name, mode := range map[string]os.FileMode{"private": 0o700, "private/env": 0o600, "rekey-backend-acme": 0o755} {
 		if info, err := os.Stat(filepath.Join(filepath.Dir(real), name)); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: %v, %v", name, info, err)

@@ -30,6 +30,7 @@ type staged struct {
 	source string // the program or script that was found
 	folder string // of a script, below dir; "": a program
 	alone  bool   // something lies beside the script, and was not taken
+	copied []string
 }
 
 // stage copies a program, a script, the folder of one, or an archive of either,
@@ -152,7 +153,9 @@ func (s *staged) copyScript(program, folder, to string) error {
 	if err := copyFolder(folder, to); err != nil {
 		return err
 	}
-	return os.Chmod(script, 0o755)
+	var err error
+	s.copied, err = namesIn(to)
+	return errors.Join(err, os.Chmod(script, 0o755))
 }
 
 // within reports whether a path is a directory or lies in it.
@@ -161,8 +164,22 @@ func within(path, dir string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// copyFolder copies a folder with the modes of its files. Links in it stay
-// links, and may not lead out of it.
+// namesIn are the names in a directory, those of directories with a / behind them.
+func namesIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	var names []string
+	for _, entry := range entries {
+		name := entry.Name()
+		if entry.IsDir() {
+			name += "/"
+		}
+		names = append(names, name)
+	}
+	return names, err
+}
+
+// copyFolder copies a folder with the modes of its files, but for caches, which no
+// digest has. Links in it stay links, and may not lead out of it.
 func copyFolder(from, to string) error {
 	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -176,6 +193,8 @@ func copyFolder(from, to string) error {
 		switch target := filepath.Join(to, rel); {
 		case err != nil:
 			return err
+		case launch.IsCache(entry):
+			return fs.SkipDir
 		case entry.IsDir():
 			return os.Mkdir(target, 0o700|info.Mode().Perm())
 		case info.Mode().IsRegular():

@@ -88,6 +88,10 @@ func (f *folder) own() bool { return strings.HasPrefix(filepath.Base(f.dir), Fol
 
 func (f *folder) digest() (string, error) { return f.sum(f.line) }
 
+// IsCache reports whether an entry of a folder is what an interpreter keeps there for
+// itself: it is in no digest, and no part of the plugin.
+func IsCache(entry fs.DirEntry) bool { return entry.IsDir() && entry.Name() == "__pycache__" }
+
 // sum is the SHA-256 of what is said of each entry.
 func (f *folder) sum(say func(path string, entry fs.DirEntry) (string, error)) (string, error) {
 	whole := sha256.New()
@@ -95,7 +99,7 @@ func (f *folder) sum(say func(path string, entry fs.DirEntry) (string, error)) (
 		if err != nil {
 			return err
 		}
-		if entry.IsDir() && entry.Name() == "__pycache__" {
+		if IsCache(entry) {
 			return fs.SkipDir
 		}
 		line, err := say(path, entry)
