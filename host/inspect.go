@@ -16,13 +16,9 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// The severities of a BackendFinding, the worst last.
-const (
-	FindingOK      = "ok"
-	FindingInfo    = "info"
-	FindingWarning = "warning"
-	FindingBad     = "bad" // no run of the script would begin
-)
+// FindingOK is the severity of a BackendFinding that all is well. The others are the words
+// of sdk.Severity: with a bad one no run of the script would begin.
+const FindingOK = "ok"
 
 // BackendFinding is one thing that is known of a backend of a script.
 type BackendFinding struct {
@@ -92,7 +88,7 @@ func (i *inspection) withoutUsers(ctx context.Context, script string, given map[
 func (i *inspection) complain(problems *diag.Problems) {
 	for _, problem := range problems.List {
 		at := diag.Problem{File: problem.File, Line: problem.Line, Column: problem.Column, Message: problem.Message}
-		i.found = append(i.found, BackendFinding{Severity: FindingBad, Message: at.String(), Fix: problem.Fix})
+		i.found = append(i.found, BackendFinding{Severity: sdk.Bad.String(), Message: at.String(), Fix: problem.Fix})
 	}
 }
 
@@ -128,7 +124,7 @@ func (i *inspection) inspect(ctx context.Context, spec workflow.BackendSpec) {
 
 // note keeps a finding of a backend.
 func (i *inspection) note(about BackendFinding, finding sdk.Finding) {
-	about.Severity = map[sdk.Severity]string{sdk.Info: FindingInfo, sdk.Warning: FindingWarning, sdk.Bad: FindingBad}[finding.Severity]
+	about.Severity = finding.Severity.String()
 	about.Code, about.Message, about.Fix = finding.Code, finding.Message, finding.Fix
 	if finding.Severity == sdk.Bad && !slices.Contains(i.away, about.Backend) {
 		i.away = append(i.away, about.Backend)
@@ -140,7 +136,7 @@ func (i *inspection) note(about BackendFinding, finding sdk.Finding) {
 // the script asks of each backend.
 func (i *inspection) tryScript(ctx context.Context) {
 	if len(i.away) > 0 {
-		i.found = append(i.found, BackendFinding{Severity: FindingInfo, Message: "what the script asks of its backends was not tried: " + strings.Join(i.away, ", ") + " would keep it from running"})
+		i.found = append(i.found, BackendFinding{Severity: sdk.Info.String(), Message: "what the script asks of its backends was not tried: " + strings.Join(i.away, ", ") + " would keep it from running"})
 		return
 	}
 	i.flow.Attach(i.backends.lister)
@@ -153,7 +149,7 @@ func (i *inspection) tryScript(ctx context.Context) {
 		i.complain(problems)
 		return
 	case err != nil:
-		i.found = append(i.found, BackendFinding{Severity: FindingBad, Message: err.Error()})
+		i.found = append(i.found, BackendFinding{Severity: sdk.Bad.String(), Message: err.Error()})
 		return
 	}
 	for _, one := range i.backends.list {
@@ -161,7 +157,7 @@ func (i *inspection) tryScript(ctx context.Context) {
 		if verbs := preview.Asks[one.Label]; len(verbs) > 0 {
 			about.Message = "can do what the script asks of it: " + strings.Join(verbs, ", ")
 		} else {
-			about.Severity, about.Message = FindingInfo, "the script asks nothing of it for the first user of each wave"
+			about.Severity, about.Message = sdk.Info.String(), "the script asks nothing of it for the first user of each wave"
 		}
 		i.found = append(i.found, about)
 	}

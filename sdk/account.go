@@ -97,6 +97,14 @@ const (
 	Bad
 )
 
+// String returns info, warning or bad; what is no severity is bad.
+func (s Severity) String() string {
+	return [...]string{Info: "info", Warning: "warning", Bad: "bad"}[min(s, Bad)]
+}
+
+// Severities returns all, the worst last.
+func Severities() []Severity { return []Severity{Info, Warning, Bad} }
+
 // Finding is one result of a Check.
 type Finding struct {
 	Severity Severity

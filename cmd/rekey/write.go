@@ -184,7 +184,7 @@ func (c *backendsCmd) check(app *app, opened *host.Host) error {
 		return err
 	}
 	result := looked{Script: c.Check, Findings: found}
-	if slices.ContainsFunc(found, func(finding host.BackendFinding) bool { return finding.Severity == host.FindingBad }) {
+	if slices.ContainsFunc(found, func(finding host.BackendFinding) bool { return finding.Severity == sdk.Bad.String() }) {
 		result.ExitCode = host.ExitUsage
 	}
 	if app.cli.JSON {

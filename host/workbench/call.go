@@ -207,9 +207,8 @@ func failed(failure *sdk.Error) Answer {
 func checked(findings []sdk.Finding) Answer {
 	ready, list := true, []map[string]any{}
 	for _, finding := range findings {
-		word := []string{"info", "warning", "bad"}[min(int(finding.Severity), 2)]
 		ready = ready && finding.Severity != sdk.Bad
-		list = append(list, map[string]any{"severity": word, "code": finding.Code, "message": finding.Message, "fix": finding.Fix})
+		list = append(list, map[string]any{"severity": finding.Severity.String(), "code": finding.Code, "message": finding.Message, "fix": finding.Fix})
 	}
 	return Answer{Findings: plain(list), Ready: &ready}
 }

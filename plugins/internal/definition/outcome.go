@@ -209,15 +209,19 @@ func rules(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs
 // finding is finding(SEVERITY, message, fix = "", code = "").
 func finding(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var severity, code string
+	var words []string
+	for _, one := range sdk.Severities() {
+		words = append(words, one.String())
+	}
 	var found sdk.Finding
 	if err := starlark.UnpackArgs(fn.Name(), args, kwargs, "severity", &severity, "message", &found.Message, "fix?", &found.Fix, "code?", &code); err != nil {
 		return nil, err
 	}
-	grade, err := oneOf("severity", severity, []string{"info", "warning", "bad"})
+	grade, err := oneOf("severity", severity, words)
 	if err != nil {
 		return nil, err
 	}
-	found.Severity = map[string]sdk.Severity{"info": sdk.Info, "warning": sdk.Warning, "bad": sdk.Bad}[grade]
+	found.Severity = sdk.Severities()[slices.Index(words, grade)]
 	if found.Code = sdk.Code(code); found.Severity == sdk.Bad && code == "" {
 		found.Code = sdk.InvalidConfig
 	}
