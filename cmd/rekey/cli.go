@@ -14,6 +14,7 @@ import (
 
 	"github.com/rekey-host/rekey/host"
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/scaffold"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/define"
 	"github.com/rekey-host/rekey/sdk/serve"
@@ -109,7 +110,8 @@ func command(process process) (int, error) {
 		kong.Writers(process.stdout, process.stderr), kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.NamedMapper("path", paths(filepath.Abs)), kong.NamedMapper("home", paths(asItIs)),
-		kong.Vars{"version": version(), "formats": strings.Join(host.ReportFormats(), ",")}, kong.UsageOnError())
+		kong.Vars{"version": version(), "formats": strings.Join(host.ReportFormats(), ","),
+			"langs": strings.Join(scaffold.Langs(), ","), "targets": strings.Join(scaffold.Targets(), ",")}, kong.UsageOnError())
 	if err != nil {
 		return explain(process, false, err), err
 	}

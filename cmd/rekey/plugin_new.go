@@ -10,8 +10,8 @@ import (
 
 type pluginNewCmd struct {
 	Name   string `arg:"" name:"NAME" help:"Of the backend, as scripts will write it."`
-	Lang   string `help:"Its language: ${enum}." enum:"go,python,node,starlark" default:"go"`
-	Target string `help:"What it speaks to: ${enum}." enum:"http,sql,command" default:"http"`
+	Lang   string `help:"Its language: ${enum}." enum:"${langs}" default:"go"`
+	Target string `help:"What it speaks to: ${enum}." enum:"${targets}" default:"http"`
 }
 
 // Run writes a new backend into the working directory.
