@@ -223,12 +223,12 @@ func wavePlans(flow *workflow.Workflow) []ledger.WavePlan {
 // noUsers warns of an empty plan: an empty source counts as a failure.
 func noUsers(plan engine.Preview) string {
 	if plan.Total == 0 {
-		return "nobody is due: the source has no users; --min-users N refuses that"
+		return "no user is due: the source has no users; --min-users N refuses that"
 	}
 	if plan.Total == 1 {
-		return "nobody is due: select skips the one user of the source; --min-users N refuses that"
+		return "no user is due: select skips the one user of the source; --min-users N refuses that"
 	}
-	return fmt.Sprintf("nobody is due: select skips all %d users of the source; --min-users N refuses that", plan.Total)
+	return fmt.Sprintf("no user is due: select skips all %d users of the source; --min-users N refuses that", plan.Total)
 }
 
 // preview returns a plan as people see it.

@@ -113,7 +113,7 @@ func refusedLock(err error) error {
 	case errors.As(err, &stale):
 		return &UsageError{Message: err.Error()}
 	case errors.As(err, &moved):
-		return &UsageError{Message: err.Error(), Fix: "if nobody goes on with it there, give --moved"}
+		return &UsageError{Message: err.Error(), Fix: "if it does not go on there, give --moved"}
 	}
 	return err
 }

@@ -43,7 +43,7 @@ func slips() []slip {
 	}
 	htpasswd := strings.Replace(memory(""), `backend("memory")`, `backend("htpasswd", path = "h", hash = "sha512", create = True)`, 1)
 	return []slip{
-		{2, "nobody listens", ldap("ldap://127.0.0.1:9"), []string{"LDAP_PW=x"}, plan, 2, []string{"url: nobody listens at 127.0.0.1:9", "is the server up"}, ""},
+		{2, "nobody listens", ldap("ldap://127.0.0.1:9"), []string{"LDAP_PW=x"}, plan, 2, []string{"url: nothing listens at 127.0.0.1:9", "is the server up"}, ""},
 		{2, "no such host", ldap("ldap://no-such.invalid"), []string{"LDAP_PW=x"}, plan, 2, []string{`url: the name "no-such.invalid"`}, ""},
 		{3, "a day and a text", map[string]string{"users.csv": "login,hired\nann,2019-01-01\n", "r.star": hooked(`return user.hired < "2020-01-01"`, `, types = {"hired": "date"}`)}, nil, check, 2,
 			[]string{`r.star:3:12: column "hired" is a date, and is compared with a text`, "str(user.hired)", ".year"}, ""},

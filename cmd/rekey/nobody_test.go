@@ -9,8 +9,8 @@ import (
 // refused where so many are expected.
 func TestNobodyIsNoSilentSuccess(t *testing.T) {
 	for _, tt := range []struct{ name, users, due, want string }{
-		{"no users", "[]", "True", "nobody is due: the source has no users"},
-		{"all skipped", "[\"ann\", \"bob\"]", "False", "nobody is due: select skips all 2 users"},
+		{"no users", "[]", "True", "no user is due: the source has no users"},
+		{"all skipped", "[\"ann\", \"bob\"]", "False", "no user is due: select skips all 2 users"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPlace(t)

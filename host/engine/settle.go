@@ -292,7 +292,7 @@ func remembered(attempt *journal.Attempt, receipt sdk.Receipt) bool {
 // overtaken is what an operation came to whose value the target remembers and
 // does not accept: it took effect, and an unknown value is in force now.
 func overtaken(receipt sdk.Receipt) sdk.Receipt {
-	return sdk.Lost(sdk.Errorf(sdk.Conflict, "an earlier attempt took effect, but the target does not accept the value any more: somebody else may have changed it; the refusal was: %s", receipt.Err.Error()))
+	return sdk.Lost(sdk.Errorf(sdk.Conflict, "an earlier attempt took effect, but the target does not accept the value any more: it may have been changed by other means since; the refusal was: %s", receipt.Err.Error()))
 }
 
 // absent reports whether the target says that the account does not exist: then

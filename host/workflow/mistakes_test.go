@@ -205,7 +205,7 @@ func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
 		{"take and a hook", "workflow(users = users, backend = target, wave = lambda u: \"a\", waves = {\"a\": wave_rule(take = 3)})",
 			`w.star:4:65: workflow: wave "a": take is for workflows without a wave hook; leave one of them out`},
 		{"nobody left", "workflow(users = users, backend = target, waves = {\"a\": wave_rule(), \"b\": wave_rule()})",
-			`w.star:4:43: workflow: wave "a" takes every user, and nobody is left for the later ones; give it take =, or write a wave hook`},
+			`w.star:4:43: workflow: wave "a" takes every user, and no user is left for the later ones; give it take =, or write a wave hook`},
 		{"an empty name", "workflow(users = users, backend = target, waves = {\"\": wave_rule()})", `w.star:4:43: workflow: the name of a wave is empty`},
 		{"a control character", "workflow(users = users, backend = target, waves = {\"a\\n\": wave_rule()})", `w.star:4:43: workflow: the name of wave "a\n" has a control character`},
 		{"max_failures", "x = wave_rule(max_failures = \"many\")", `w.star:4:15: wave_rule: max_failures = "many" is neither; write a number, or a percentage such as "1%"`},

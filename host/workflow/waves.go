@@ -105,7 +105,7 @@ func readWaves(args *arguments, hasHook bool) []journal.WaveRule {
 		case hasHook && rule.Take > 0:
 			args.badValue("waves", "leave one of them out", "wave %q: take is for workflows without a wave hook", rule.Name)
 		case !hasHook && rule.Take == 0 && i+1 < dict.Len():
-			args.badValue("waves", "give it take =, or write a wave hook", "wave %q takes every user, and nobody is left for the later ones", rule.Name)
+			args.badValue("waves", "give it take =, or write a wave hook", "wave %q takes every user, and no user is left for the later ones", rule.Name)
 		}
 		rules = append(rules, rule)
 	}

@@ -109,7 +109,7 @@ func (c *companions) ineffective(ctx context.Context, found target, op sdk.Opera
 	if failed != nil || !policy.is("pwdPolicy") || policy.First("pwdAttribute") == "" || strings.EqualFold(policy.First("pwdMustChange"), "TRUE") {
 		return nil
 	}
-	return sdk.Errorf(sdk.Unsupported, "must_change: the policy %q has not pwdMustChange TRUE, so the server would ask nobody for another password: have it set, or leave must_change out", dn)
+	return sdk.Errorf(sdk.Unsupported, "must_change: the policy %q has not pwdMustChange TRUE, so the server would not ask for another password: have it set, or leave must_change out", dn)
 }
 
 // mustChange is the mark of policies, which the server's own rules may change

@@ -108,7 +108,7 @@ func (p place) away(err error) string {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("%s may not be opened: permission denied", p.address)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Sprintf("nobody listens at %s (connection refused): is the server up, and the port right?", p.address)
+		return fmt.Sprintf("nothing listens at %s (connection refused): is the server up, and the port right?", p.address)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return fmt.Sprintf("there is no way to %s: is this machine in the right network?", p.address)
 	}
@@ -154,7 +154,7 @@ func (p place) wrongName(hostnameError x509.HostnameError) string {
 		names = append(names, ip.String())
 	}
 	if len(names) == 0 {
-		return fmt.Sprintf(" has a common name only (%s), which nobody goes by any more: have it issued with a subject alternative name for %s", hostnameError.Certificate.Subject.CommonName, hostnameError.Host)
+		return fmt.Sprintf(" has a common name only (%s), which is not looked at any more: have it issued with a subject alternative name for %s", hostnameError.Certificate.Subject.CommonName, hostnameError.Host)
 	}
 	const most = 5
 	if len(names) > most {

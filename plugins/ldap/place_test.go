@@ -39,7 +39,7 @@ func TestWhatKeepsFromTheServerIsToldInTheWordsOfTheSettings(t *testing.T) {
 	}{
 		{"ldaps on a plain port", "ldaps://127.0.0.1" + port(s.URL), nil, sdk.Unreachable, []string{"url: ", "does not speak TLS", "start_tls = True", "636"}},
 		{"ldap on a TLS port", "ldap://127.0.0.1" + port(s.TLSURL), nil, sdk.Unreachable, []string{"url: ", "closed the connection without an answer", "ldaps://"}},
-		{"nobody there", "ldap://" + nobody.Addr().String(), nil, sdk.Unreachable, []string{"url: nobody listens at " + nobody.Addr().String(), "is the server up"}},
+		{"nobody there", "ldap://" + nobody.Addr().String(), nil, sdk.Unreachable, []string{"url: nothing listens at " + nobody.Addr().String(), "is the server up"}},
 		{"no such name", "ldap://no-such-name.invalid", nil, sdk.Unreachable, []string{"url: the name \"no-such-name.invalid\""}},
 		{"no such socket", "ldapi:///nowhere/ldapi", nil, sdk.Unreachable, []string{"url: there is no socket /nowhere/ldapi"}},
 		{"unknown authority", s.TLSURL, nil, sdk.InvalidConfig, []string{"url: ", "ldaptest CA", "ca_file names the authority to trust"}},

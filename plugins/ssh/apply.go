@@ -65,7 +65,7 @@ func (i *Instance) proven(ctx context.Context, on *host, before entry, hash stri
 	case failure == nil && after.hash == before.hash:
 		return sdk.Refuse(sdk.Errorf(sdk.TargetError, "host %s: chpasswd ended well and changed nothing", on.address))
 	case failure == nil:
-		return sdk.Lost(sdk.Errorf(sdk.Conflict, "host %s: somebody else changed the password of %s at the same time", on.address, before.user))
+		return sdk.Lost(sdk.Errorf(sdk.Conflict, "host %s: the password of %s was changed by other means at the same time", on.address, before.user))
 	case reply.exit == 0:
 		return sdk.Lost(failure)
 	}

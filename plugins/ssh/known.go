@@ -55,7 +55,7 @@ func (k *known) changed(where address, key ssh.PublicKey, want []knownhosts.Know
 			first = one
 		}
 	}
-	return sdk.Errorf(sdk.InsecureTransport, "host %s: its key is not the one of %s:%d (%s), it shows %s %s: somebody may be in between, or the host was installed anew; only if that is certain: ssh-keygen -R '%s' -f %s, and add the new key",
+	return sdk.Errorf(sdk.InsecureTransport, "host %s: its key is not the one of %s:%d (%s), it shows %s %s: another machine may be in between, or the host was installed anew; only if that is certain: ssh-keygen -R '%s' -f %s, and add the new key",
 		where, first.Filename, first.Line, ssh.FingerprintSHA256(first.Key), key.Type(), ssh.FingerprintSHA256(key), knownhosts.Normalize(where.String()), k.file)
 }
 

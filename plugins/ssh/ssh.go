@@ -115,7 +115,7 @@ func (*Backend) Describe() sdk.Description {
 func fields() []sdk.Field {
 	return []sdk.Field{
 		{Name: "user", Type: sdk.String, Required: true, Doc: "who rekey is on every host; sudo -n is used if it is not root"},
-		{Name: "key_file", Type: sdk.Path, Doc: "the user's private key, which nobody else may read; or password"},
+		{Name: "key_file", Type: sdk.Path, Doc: "the user's private key, which no other user may read; or password"},
 		{Name: "key_passphrase", Type: sdk.Secret, Doc: "what opens key_file, if it is sealed"},
 		{Name: "password", Type: sdk.Secret, Doc: "the user's password, without key_file", Conflicts: []string{"key_file"}},
 		{Name: "known_hosts", Type: sdk.Path, Required: true, Doc: "the keys of all hosts, as OpenSSH keeps them"},

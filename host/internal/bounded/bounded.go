@@ -28,7 +28,7 @@ var (
 	ErrDirectory    = errors.New("is a directory")
 	ErrDevice       = errors.New("is a device, not a file")
 	ErrSocket       = errors.New("is a socket, not a file")
-	ErrNobodyWrites = fmt.Errorf("is a pipe that nobody writes to; rekey has waited for %s", patience)
+	ErrNobodyWrites = fmt.Errorf("is a pipe that nothing writes to; rekey has waited for %s", patience)
 	ErrGrew         = errors.New("grew while it was being read")
 )
 
