@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -145,7 +146,7 @@ func (p plugins) values(spec workflow.BackendSpec, description sdk.Description) 
 	return values
 }
 
-// secret reads what secret.env, secret.file or secret.prompt refers to.
+// secret reads what a function of secret refers to.
 func (p plugins) secret(ctx context.Context, ref workflow.SecretRef) (secret.Value, error) {
 	switch ref.Kind {
 	case "env":
@@ -156,6 +157,10 @@ func (p plugins) secret(ctx context.Context, ref workflow.SecretRef) (secret.Val
 		return secret.New(text), nil
 	case "file":
 		return p.secretFile(ctx, ref.Name)
+	case "command":
+		return secretOfCommand(ctx, ref.Argv, p.place.absolute("."))
+	case "credential":
+		return p.credential(ctx, ref.Name)
 	case "prompt":
 		if p.prompt == nil {
 			return secret.Value{}, fmt.Errorf("%q has to be typed in, and there is no terminal", ref.Name)
@@ -164,6 +169,16 @@ func (p plugins) secret(ctx context.Context, ref workflow.SecretRef) (secret.Val
 	default:
 		return ref.Value, nil
 	}
+}
+
+// credential reads a credential of the service that rekey runs in, by systemd's
+// convention: https://systemd.io/CREDENTIALS/.
+func (p plugins) credential(ctx context.Context, name string) (secret.Value, error) {
+	dir, _ := p.lookupEnv("CREDENTIALS_DIRECTORY")
+	if dir == "" {
+		return secret.Value{}, fmt.Errorf("credential %s: CREDENTIALS_DIRECTORY is not set; have the service load it: LoadCredential=%s:PATH", name, name)
+	}
+	return SecretFile(ctx, filepath.Join(dir, name), filepath.Join(dir, name))
 }
 
 // maxSecretFile limits the size of a file with one secret.

@@ -37,6 +37,7 @@ type cli struct {
 	NoSandbox []string `help:"Do not confine this backend; may be repeated." placeholder:"NAME" predictor:"backend"`
 	PluginLog string   `help:"Write what each plugin prints, without secrets, to a file of its own in this directory." type:"path" placeholder:"DIR"`
 	LogFormat string   `help:"Format of what goes to standard error: ${enum}." enum:"text,json" default:"text"`
+	Quiet     bool     `help:"Say nothing of a run that goes well: warnings and errors only." short:"q"`
 	Versioned bool     `help:"Print the version." name:"version"`
 
 	Run    runCmd    `cmd:"" group:"Rotate:" help:"Plan, confirm and apply a workflow script."`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -20,10 +21,14 @@ type bar struct {
 	make   func() *mpb.Progress
 }
 
-// progressOf returns a progress bar if standard error is a terminal.
+// progressOf returns a progress bar if standard error is a terminal, and else what
+// says now and then how far the run is.
 func progressOf(a *app) host.Progress {
-	if a.cli.JSON || a.cli.LogFormat == "json" || !a.process.stderr.terminal() {
+	switch {
+	case a.cli.Quiet:
 		return nil
+	case a.cli.JSON || a.cli.LogFormat == "json" || !a.process.stderr.terminal():
+		return &milestones{every: 30 * time.Second, now: time.Now, say: func(line string) { fmt.Fprintf(a.process.stderr, "rekey: %s\n", line) }}
 	}
 	return &bar{make: func() *mpb.Progress { return mpb.New(mpb.WithOutput(a.process.stderr.file), mpb.WithWidth(48)) }}
 }

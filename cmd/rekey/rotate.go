@@ -176,7 +176,7 @@ func withHost(a *app, recipients []string, do func(ctx, stop context.Context, op
 	a.process.stderr.flush() // there is room for what matters most
 	if a.cli.JSON {
 		printJSON(a.process.stdout, out)
-	} else {
+	} else if !a.cli.Quiet || err != nil || out.ExitCode != host.ExitDone {
 		showOutcome(a.process.stderr, out)
 	}
 	if err != nil {

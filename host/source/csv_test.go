@@ -208,6 +208,10 @@ func TestCSVNamesWhatIsWrong(t *testing.T) {
 			o.Types["n"], o.Forms.Date = source.Date, "DD.MM.YYYY"
 		}, `users.csv:1: column "n": "2019-12-31" is not a value of type date; write DD.MM.YYYY, which date_format says` + "\n" +
 			`users.csv:2: column "n": "31.02.2019" is not a value of type date; write DD.MM.YYYY, which date_format says`},
+		{"a day of another script", "ann,x,2019年12月31日\nbob,x,2019-12-31", func(o *source.CSVOptions) {
+			typed(o)
+			o.Types["n"], o.Forms.Date = source.Date, "YYYY年MM月DD日"
+		}, `users.csv:2: column "n": "2019-12-31" is not a value of type date; write YYYY年MM月DD日, which date_format says`},
 		{"JSON", "{\"login\": \"ann\"}\n", headed, "users.csv:1: is JSON; read it with jsonl(), with one object on each line"},
 		{"duplicate column", "login,pw,pw\n", headed, "users.csv:1: columns 2 and 3 have the same name; name each once"},
 		{"empty column", "login,,pw\n", headed, "users.csv:1: column 2 has no name; name it, or set columns= if the first line is a user"},

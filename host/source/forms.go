@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rekey-host/rekey/host/diag"
 )
@@ -48,11 +49,18 @@ func formsOf(given Forms, note func(error)) forms {
 	return made
 }
 
+// longestForm is more bytes than the form of a day has in any language.
+const longestForm = 100
+
 // layoutOf returns the layout of time.Parse of a form such as DD.MM.YYYY.
 func layoutOf(form string) (string, error) {
+	if len(form) > longestForm {
+		return "", fmt.Errorf("date_format: %d bytes; want YYYY, MM and DD once each, such as DD.MM.YYYY", len(form))
+	}
 	layout, seen := "", map[byte]int{}
 	for rest := form; rest != ""; {
-		token := rest[:len(rest)-len(strings.TrimLeft(rest, rest[:1]))]
+		_, first := utf8.DecodeRuneInString(rest)
+		token := rest[:max(first, len(rest)-len(strings.TrimLeft(rest, rest[:first])))] // of a byte outside UTF-8 nothing is trimmed
 		part, wrong := dayPart(token)
 		switch {
 		case part != "":

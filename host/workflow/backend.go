@@ -349,7 +349,7 @@ func socketURL(text string) string {
 // secretSetting takes a reference to a secret, or the form that a configuration
 // in JSON gives it: {"$secret": "env:NAME"}.
 func secretSetting(args *arguments, to *backendValue, field sdk.Field, value starlark.Value) {
-	const fix = `write secret.env("NAME"), secret.file("path") or secret.prompt("label")`
+	const fix = `write secret.env("NAME"), secret.file("path"), secret.prompt("label"), secret.command([…]) or secret.credential("name")`
 	switch v := value.(type) {
 	case *refValue:
 		to.spec.Secrets[field.Name] = v.ref
@@ -359,7 +359,7 @@ func secretSetting(args *arguments, to *backendValue, field sdk.Field, value sta
 	case *starlark.Dict:
 		ref, ok := secretForm(v)
 		if !ok {
-			args.badValue(field.Name, `write {"$secret": "env:NAME"}, with env, file or prompt`, "%s: the dict is no secret reference", field.Name)
+			args.badValue(field.Name, `write {"$secret": "env:NAME"}, with env, file, prompt or credential`, "%s: the dict is no secret reference", field.Name)
 		}
 		to.spec.Secrets[field.Name] = ref
 	default:
@@ -371,7 +371,7 @@ func secretForm(dict *starlark.Dict) (SecretRef, bool) {
 	value, _, _ := dict.Get(starlark.String("$secret"))
 	text, ok := value.(starlark.String)
 	form, name, found := strings.Cut(string(text), ":")
-	known := form == "env" || form == "file" || form == "prompt"
+	known := form == "env" || form == "file" || form == "prompt" || form == "credential" && !strings.ContainsRune(name, '/')
 	return SecretRef{Kind: form, Name: name}, ok && found && known && name != "" && dict.Len() == 1
 }
 

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"errors"
+	"strings"
 
 	"go.starlark.net/starlark"
 )
@@ -24,6 +25,21 @@ func evalSecretFile(args *arguments) (starlark.Value, error) {
 }
 func evalSecretPrompt(args *arguments) (starlark.Value, error) {
 	return secretReference(args, "prompt", "label")
+}
+
+func evalSecretCommand(args *arguments) (starlark.Value, error) {
+	argv := args.texts("argv")
+	if len(argv) == 0 || argv[0] == "" {
+		args.badValue("argv", `write secret.command(["pass", "show", "NAME"])`, "argv names no program")
+	}
+	return &refValue{SecretRef{Kind: "command", Name: strings.Join(argv, " "), Argv: argv}}, nil
+}
+
+func evalSecretCredential(args *arguments) (starlark.Value, error) {
+	if name := args.text("name"); strings.ContainsRune(name, '/') || name == "." || name == ".." {
+		args.badValue("name", "give what LoadCredential= of the service names", "name %q is a path", name)
+	}
+	return secretReference(args, "credential", "name")
 }
 
 func secretReference(args *arguments, kind, arg string) (starlark.Value, error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"io"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/rekey-host/rekey/host/diag"
@@ -118,14 +119,15 @@ type BackendSpec struct {
 // SecretRef says where a secret is to be read, when a plugin that needs it is
 // configured.
 type SecretRef struct {
-	Kind  string       // env, file, prompt or literal
-	Name  string       // of the variable, the file as written, the prompt's label
+	Kind  string       // env, file, prompt, command, credential or literal
+	Name  string       // of the variable, the file as written, the prompt's label, the command's words, the credential
+	Argv  []string     // of a command
 	Value secret.Value // of a literal
 }
 
 // sameSource reports whether two secrets are read at one place.
 func (r SecretRef) sameSource(other SecretRef) bool {
-	return r.Kind == other.Kind && r.Name == other.Name
+	return r.Kind == other.Kind && r.Name == other.Name && slices.Equal(r.Argv, other.Argv)
 }
 
 // ReportSpec is one report.

@@ -99,6 +99,10 @@ func secretEntries() []Entry {
 			Doc: "The content of a file without the line end at its end.", Example: `admin = secret.file("ldap.pw")`},
 		{Name: "secret.prompt", At: AtTop, Gives: KindRef, Use: Function, Params: []Param{{"label", KindText, "", "what the terminal asks for"}},
 			Doc: "What is typed on the terminal.", Example: `admin = secret.prompt("password of cn=admin")`},
+		{Name: "secret.command", At: AtTop, Gives: KindRef, Use: Function, Params: []Param{{"argv", KindTexts, "", "the program and its arguments, without a shell"}},
+			Doc: "What a program prints, without the line end at its end. It runs in the working directory, with rekey's environment, and has two minutes.", Example: `admin = secret.command(["pass", "show", "ldap/admin"])`},
+		{Name: "secret.credential", At: AtTop, Gives: KindRef, Use: Function, Params: []Param{{"name", KindText, "", "of the credential"}},
+			Doc: "A credential of the systemd service that rekey runs in: a file in $CREDENTIALS_DIRECTORY.", Example: `admin = secret.credential("ldap-admin")`},
 	}
 }
 
