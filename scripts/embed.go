@@ -4,7 +4,7 @@ package scripts
 
 import "embed"
 
-// FS is the tree of shipped scripts: NAME.star, lib/ and data/.
+// FS is the tree of shipped scripts: NAME.star, their tests NAME_test.star, lib/ and data/.
 //
 //go:embed *.star lib data
 var FS embed.FS

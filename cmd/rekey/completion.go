@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	"github.com/posener/complete"
@@ -76,12 +78,13 @@ func (c completer) predictBackends(complete.Args) []string {
 	return host.Backends()
 }
 
-// shipped lists the scripts that ship with rekey.
+// shipped lists the scripts that ship with rekey, without their tests.
 func shipped() []string {
 	names, err := fs.Glob(scripts.FS, "*.star")
 	if err != nil {
 		return nil
 	}
+	names = slices.DeleteFunc(names, func(name string) bool { return strings.HasSuffix(name, "_test.star") })
 	for i, name := range names {
 		names[i] = "@rekey/" + name
 	}

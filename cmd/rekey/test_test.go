@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -56,6 +57,43 @@ func TestTestsOfScripts(t *testing.T) {
 	for _, c := range []struct{ args, want string }{{"test none", "none: no such file"}, {"test --run (", "--run: "}, {"test s.star", "s.star is no file of tests: its name does not end in _test.star; name the one beside the script"}} {
 		if r := p.must(2, strings.Fields(c.args)...); !strings.Contains(r.stderr, c.want) {
 			t.Errorf("%s: %s", c.args, r.stderr)
+		}
+	}
+}
+
+// TestShippedScriptsPassTheirTests, which execute nine lines of ten of each.
+func TestShippedScriptsPassTheirTests(t *testing.T) {
+	p := newPlace(t)
+	var out struct {
+		Tests    []struct{ File, Test, Failure string }
+		Coverage []struct {
+			File, Missed string
+			Lines        float64
+		}
+	}
+	r := p.rekey("test", "@rekey/", "--coverage", "--json")
+	if err := json.Unmarshal([]byte(r.stdout), &out); err != nil {
+		t.Fatalf("%v\n%s%s", err, r.stdout, r.stderr)
+	}
+	for _, test := range out.Tests {
+		if test.Failure != "" {
+			t.Errorf("%s %s: %s", test.File, test.Test, test.Failure)
+		}
+	}
+	covered := map[string]bool{}
+	for _, file := range out.Coverage {
+		covered[file.File] = true
+		if file.Lines < 90 {
+			t.Errorf("%s: %.1f %% of lines, not executed: %s", file.File, file.Lines, file.Missed)
+		}
+	}
+	scripts, err := filepath.Glob("../../scripts/*.star")
+	if err != nil || len(scripts) < 32 {
+		t.Fatal(scripts, err)
+	}
+	for _, path := range scripts {
+		if name := filepath.Base(path); !strings.HasSuffix(name, "_test.star") && !covered["@rekey/"+name] {
+			t.Errorf("no test runs %s", name)
 		}
 	}
 }

@@ -118,10 +118,14 @@ func (f *fake) carryOut(op sdk.Operation, act func(sdk.Operation) sdk.Receipt) s
 
 // answer is what the target says.
 func (f *fake) answer(op sdk.Operation, at place, act func(sdk.Operation) sdk.Receipt) sdk.Receipt {
-	switch code := f.world.code(string(op.Verb), at); code {
-	case "":
+	able := f.description.MustChange
+	code := f.world.code(string(op.Verb), at)
+	switch {
+	case able != nil && !*able && op.MustChange != nil && *op.MustChange:
+		return sdk.Refuse(sdk.Errorf(sdk.Unsupported, "it cannot ask the owner for another password"))
+	case code == "":
 		return act(op)
-	case lostCode:
+	case code == lostCode:
 		act(op)
 		return gone()
 	default:

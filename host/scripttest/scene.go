@@ -117,7 +117,7 @@ func (s *stage) host(ctx context.Context, happens scenario) (*host.Host, *life, 
 	config := s.machine.config
 	config.StateDir, config.WorkDir, config.IdentityPath = filepath.Join(s.dir, "state"), s.work(), s.machine.key
 	config.Stdout, config.Stderr = &lines{}, &s.printed
-	config.Stdin, config.Prompt, config.Confirm, config.Progress, config.Planned = strings.NewReader(""), nil, nil, nil, nil
+	config.Stdin, config.Taken, config.Prompt, config.Confirm, config.Progress, config.Planned = strings.NewReader(""), false, nil, nil, nil, nil
 	config.LookupEnv = func(string) (string, bool) { return "", false }
 	config.Random, config.Now, config.Clock = s.world.random, s.world.clock.Now, s.world.clock
 	config.Fault = func(records int) error { s.world.clock.happens(); return made.fault(records) }

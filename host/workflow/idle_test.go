@@ -75,6 +75,9 @@ func TestShippedScriptsHaveNoPathWithoutAChange(t *testing.T) {
 		t.Fatal(list, err)
 	}
 	for _, path := range list {
+		if strings.HasSuffix(path, "_test.star") {
+			continue
+		}
 		w, err := Load(t.Context(), Options{Path: "@rekey/" + filepath.Base(path), Embedded: scripts.FS, Placeholders: true, WorkDir: t.TempDir(), Fatal: func(line string) { panic(line) }})
 		if err != nil {
 			t.Fatal(err)

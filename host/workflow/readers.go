@@ -197,7 +197,7 @@ func modulesIn(fsys fs.FS, dir string) []string {
 	}
 	var names []string
 	for _, dirEntry := range list {
-		if strings.HasSuffix(dirEntry.Name(), ".star") {
+		if name := dirEntry.Name(); strings.HasSuffix(name, ".star") && !strings.HasSuffix(name, "_test.star") {
 			names = append(names, path.Join(dir, dirEntry.Name()))
 		}
 	}
