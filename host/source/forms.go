@@ -93,7 +93,7 @@ func dayPart(token string) (part string, wrong bool) {
 	case "D":
 		return "2", false
 	}
-	return "", strings.Trim(token, "./- ,") != ""
+	return "", strings.Trim(token, "./- ,年月日") != ""
 }
 
 // howToWrite is the fix of a value of another type.
