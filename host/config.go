@@ -30,6 +30,7 @@ type Config struct {
 	PluginLog    string   // directory of files of what plugins print; "" for none
 	Sandbox      bool     // all plugins are confined to what they are granted, those in rekey itself too
 	Unconfined   []string // plugins that are not
+	Reattach     string   // plugins under development that are attached to: see launch.Reattached; "" for none
 
 	Bundled  map[string]sdk.Backend // backends in this binary
 	Self     string                 // its absolute path, to start them

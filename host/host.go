@@ -63,6 +63,9 @@ func NewWithoutRuns(config Config) (*Host, error) {
 	if options.Logs, err = pluginLogs(config); err != nil {
 		return nil, err
 	}
+	if options.Reaches, err = launch.Reattached(config.Reattach); err != nil {
+		return nil, &UsageError{Message: "REKEY_REATTACH: " + err.Error()}
+	}
 	if config.StateDir != "" {
 		config.IdentityPath = cmp.Or(config.IdentityPath, IdentityIn(config.StateDir))
 		options.CacheDir = filepath.Join(config.StateDir, "cache")

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -48,6 +49,8 @@ func changesOf(old, now journal.BackendPin) []change {
 	case old.Name != now.Name:
 	case old.Version != now.Version:
 		add(false, "use that version", "it was planned with %s %s, this is %s", now.Name, old.Version, now.Version)
+	case old.Served != now.Served:
+		add(false, "use that one", "it was planned with %s %s, %s; this is %s", now.Name, old.Version, served(old), served(now))
 	case old.Digest != now.Digest:
 		add(false, "use that version", "it was planned with %s %s %s, this is %s", now.Name, now.Version, program(old), program(now))
 	case old.Definition != now.Definition:
@@ -58,6 +61,9 @@ func changesOf(old, now journal.BackendPin) []change {
 	}
 	return list
 }
+
+// served is where a plugin runs, as messages tell it.
+func served(pin journal.BackendPin) string { return cmp.Or(pin.Served, "started by rekey") }
 
 // program is an executable as messages tell it from another of its version.
 func program(pin journal.BackendPin) string {
@@ -239,6 +245,7 @@ type BackendLine struct {
 	Defined  string          `json:"definition_sha256,omitempty"` // of the file that defines the backend
 	Target   json.RawMessage `json:"target"`                      // the settings that name its target
 	Confined bool            `json:"confined"`                    // to the grants
+	Served   string          `json:"served,omitempty"`            // where the plugin runs, if rekey does not start it
 	Grants   []string        `json:"grants,omitempty"`
 }
 
@@ -250,7 +257,7 @@ func backendLines(pins []journal.BackendPin) []BackendLine {
 		if !json.Valid(reaches) {
 			reaches = json.RawMessage("{}")
 		}
-		lines = append(lines, BackendLine{pin.Label, pin.Name, pin.Version, pin.Digest, pin.Definition, reaches, pin.Confined, pin.Grants})
+		lines = append(lines, BackendLine{pin.Label, pin.Name, pin.Version, pin.Digest, pin.Definition, reaches, pin.Confined, pin.Served, pin.Grants})
 	}
 	return lines
 }

@@ -92,7 +92,7 @@ func (p plugins) openOne(ctx context.Context, flow *workflow.Workflow, spec work
 	into.open = append(into.open, instance)
 	into.pins = append(into.pins, p.pin(spec, description, program))
 	if program.Loose != "" {
-		into.loose = append(into.loose, fmt.Sprintf("backend %q: the plugin %s is not confined: %s", spec.Label, spec.Name, program.Loose))
+		into.loose = append(into.loose, looseness(spec, program))
 	}
 	into.list = append(into.list, engine.Backend{
 		Label: spec.Label, Description: description, Abilities: instance.Abilities(), Instance: instance,
@@ -100,6 +100,15 @@ func (p plugins) openOne(ctx context.Context, flow *workflow.Workflow, spec work
 		Attempts: spec.Attempts, Patience: spec.Patience, StreamsVerify: true,
 	})
 	return nil
+}
+
+// looseness says what is not sure of a program.
+func looseness(spec workflow.BackendSpec, program catalog.Program) string {
+	state := "confined"
+	if program.Served != "" {
+		state = "pinned and not confined"
+	}
+	return fmt.Sprintf("backend %q: the plugin %s is not %s: %s", spec.Label, spec.Name, state, program.Loose)
 }
 
 // config returns the configuration of a plugin but for its concurrency.
@@ -249,7 +258,7 @@ func (p plugins) pin(spec workflow.BackendSpec, description sdk.Description, pro
 		there, absent = nil, nil
 	}
 	return journal.BackendPin{Name: spec.Name, Label: spec.Label, Version: description.Version, Digest: program.Digest, Definition: program.Definition,
-		Config: compact(values), Reaches: compact(reaches), There: there, Absent: absent, Confined: program.Confined, Grants: program.Grants.List()}
+		Config: compact(values), Reaches: compact(reaches), There: there, Absent: absent, Confined: program.Confined, Served: program.Served, Grants: program.Grants.List()}
 }
 
 // compact returns settings as JSON, sorted by name.

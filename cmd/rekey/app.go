@@ -81,7 +81,7 @@ func (a *app) config() (host.Config, error) {
 	}
 	config := host.Config{
 		PluginDir: a.env("REKEY_PLUGIN_DIR"), IdentityPath: a.env("REKEY_AGE_IDENTITY"), Recipients: a.recipients(), Home: home(),
-		Reaps: true, PluginLog: a.cli.PluginLog, Sandbox: a.cli.Sandbox, Unconfined: a.cli.NoSandbox, Bundled: a.process.bundled, Self: self, Embedded: scripts.FS, WorkDir: dir,
+		Reaps: true, PluginLog: a.cli.PluginLog, Sandbox: a.cli.Sandbox, Unconfined: a.cli.NoSandbox, Reattach: a.env("REKEY_REATTACH"), Bundled: a.process.bundled, Self: self, Embedded: scripts.FS, WorkDir: dir,
 		Version: version(), OSUser: osUser(), Hostname: hostname(),
 		Stdin: a.process.stdin, Stdout: a.stdout(), Taken: a.cli.JSON, Stderr: a.process.stderr, Log: log, LookupEnv: a.process.lookupEnv,
 		Random: rand.Reader, Now: time.Now, Clock: engine.SystemClock{},

@@ -68,7 +68,7 @@ type cli struct {
 	Test       testCmd       `cmd:"" group:"Write:" help:"Run the tests of scripts, without touching a system."`
 	Docs       docsCmd       `cmd:"" group:"Write:" help:"Explain the names that scripts can use."`
 	Backends   backendsCmd   `cmd:"" group:"Write:" help:"List the backends, or explain one."`
-	Plugin     pluginCmd     `cmd:"" group:"Write:" help:"Write, try, add, list, verify, upgrade, remove, test or sign plugins of others."`
+	Plugin     pluginCmd     `cmd:"" group:"Write:" help:"Write, develop, try, add, list, verify, upgrade, remove, test or sign plugins of others."`
 	Completion completionCmd `cmd:"" group:"Write:" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCmd    `cmd:"" group:"Write:" help:"Print the version."`
 
@@ -89,7 +89,7 @@ Exit status: 0 done · 1 unexpected · 2 usage or script, nothing changed · 3 s
 4 stopped early · 5 unknown outcomes remain · 6 held for approval · 7 applied, but a report could not be written ·
 130 interrupted.
 
-Environment: REKEY_STATE and REKEY_PLUGIN_DIR, directories · REKEY_AGE_IDENTITY, a file · REKEY_RECIPIENTS · REKEY_LOG, how much goes to
+Environment: REKEY_STATE and REKEY_PLUGIN_DIR, directories · REKEY_AGE_IDENTITY, a file · REKEY_RECIPIENTS · REKEY_REATTACH, as rekey plugin dev prints it · REKEY_LOG, how much goes to
 standard error of what rekey and its plugins do: error (the default), warn, info, debug or trace · NO_COLOR.`
 
 // errExit ends a command with a code when everything has been said.

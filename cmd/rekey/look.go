@@ -143,6 +143,8 @@ func confinement(backendLine host.BackendLine) string {
 		text = "SHA-256 " + backendLine.SHA256
 	}
 	switch {
+	case backendLine.Served != "":
+		return backendLine.Served
 	case !backendLine.Confined && backendLine.SHA256 != "":
 		return text + ", not confined"
 	case !backendLine.Confined:

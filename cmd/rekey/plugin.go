@@ -21,6 +21,7 @@ type pluginCmd struct {
 	Remove  pluginRemoveCmd  `cmd:"" help:"Remove a plugin, and its entry in the lock file."`
 	Test    pluginTestCmd    `cmd:"" help:"Hold a plugin to the contract: one line a promise; exit status 3 if one is broken."`
 	Sign    pluginSignCmd    `cmd:"" help:"Sign the programs of a plugin, as its author."`
+	Dev     pluginDevCmd     `cmd:"" help:"Keep a plugin built and running while you write it, for runs with REKEY_REATTACH and for a debugger; until it is interrupted."`
 	Call    pluginCallCmd    `cmd:"" help:"Make one call by hand, and show what comes of it; exit status 3 if it is refused or a value rejected, 5 if unknown."`
 }
 

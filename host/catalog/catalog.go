@@ -71,6 +71,7 @@ func (c *Catalog) Locked(lock *lockfile.Lock) *Catalog { return &Catalog{shelf: 
 type key struct {
 	name, digest, grants string
 	definition           string // its digest; "": none
+	served               string // see Program
 	confined             bool
 }
 
@@ -84,6 +85,9 @@ func (c *Catalog) Names() []string {
 	}
 	external, _ := c.external()
 	names = append(names, external...)
+	for name := range c.options.Reaches {
+		names = append(names, name)
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -183,8 +187,8 @@ func (c *Catalog) fits(description sdk.Description, command launch.Command) erro
 	if err := description.References(); err != nil {
 		return fmt.Errorf("%s: %w; its author has to mend it", command.Path, err)
 	}
-	if command.Digest == "" {
-		return nil // in rekey itself
+	if command.Bundled || command.Reach != nil {
+		return nil // it is not confined by its description
 	}
 	return c.lock.Covers(command.Name, description.Egress, description.Paths)
 }
@@ -220,6 +224,7 @@ type Program struct {
 	Confined   bool   // to the grants
 	Grants     launch.Grants
 	Loose      string // why it is not confined although nobody said so; "": it is, or somebody did
+	Served     string // where it runs, if this process does not start it; "": it does
 }
 
 // Program returns what Open would start for an instance. It starts nothing that
@@ -245,7 +250,11 @@ type placed struct {
 }
 
 func (p placed) program() Program {
-	return Program{p.Path, p.Digest, p.definition, p.confined, p.Grants, p.loose}
+	made := Program{p.Path, p.Digest, p.definition, p.confined, p.Grants, p.loose, ""}
+	if p.Reach != nil {
+		made.Served = p.Reach.Served
+	}
+	return made
 }
 
 // placed returns how a backend is started for an instance. An external plugin
@@ -257,6 +266,9 @@ func (c *Catalog) placed(ctx context.Context, name string, config sdk.Config) (p
 	made := placed{Command: command}
 	if err == nil {
 		err = c.bind(&made, config.Text(define.Setting))
+	}
+	if command.Reach != nil {
+		made.loose = command.Reach.Loose
 	}
 	if err != nil || !c.confines(name) {
 		return made, err
@@ -306,7 +318,7 @@ func (c *Catalog) described(command launch.Command) placed {
 // is not in rekey itself, unless somebody said otherwise.
 func (c *Catalog) confines(name string) bool {
 	_, bundled := c.bundled[name]
-	return (c.options.Sandbox || !bundled) && !slices.Contains(c.unconfined, name)
+	return (c.options.Sandbox || !bundled) && c.reach(name) == nil && !slices.Contains(c.unconfined, name)
 }
 
 // lenient reports whether a backend that cannot be confined is started all the
@@ -337,7 +349,7 @@ func (c *Catalog) plugin(placed placed) (*launch.Plugin, error) {
 	}
 	options := c.options
 	options.Sandbox = placed.confined
-	made := key{placed.Name, placed.Digest, placed.Grants.String(), placed.definition, options.Sandbox}
+	made := key{placed.Name, placed.Digest, placed.Grants.String(), placed.definition, placed.program().Served, options.Sandbox}
 	plugin := c.plugins[made]
 	if plugin == nil {
 		plugin = launch.New(placed.Command, options)
@@ -371,16 +383,25 @@ func (c *Catalog) command(name string) (launch.Command, error) {
 		return launch.Command{}, err
 	}
 	path := filepath.Join(c.dir, prefix+name)
+	reach := c.reach(name)
 	switch _, bundled := c.bundled[name]; {
+	case bundled && reach != nil:
+		return launch.Command{}, fmt.Errorf("%s: the name %q is that of a backend in rekey itself; give it another", reach.Where, name)
 	case bundled && slices.Contains(external, name):
 		return launch.Command{}, fmt.Errorf("%s: the name %q is that of a backend in rekey itself; rename or remove the file", path, name)
 	case bundled:
 		return launch.Command{Path: c.self, Args: []string{"serve-backend", name}, Name: name, Bundled: true}, nil
+	case reach != nil:
+		return launch.Command{Name: name, Reach: reach}, nil
 	case !slices.Contains(external, name):
 		return launch.Command{}, c.unknown(name)
 	}
 	return c.executable(path, name)
 }
+
+// reach returns how a plugin is connected to that is not started here; nil: it is, or it
+// is not known.
+func (c *Catalog) reach(name string) *launch.Reach { return c.options.Reaches[name] }
 
 // executable checks a file in the plugin directory. Only root and the user
 // who runs rekey may be able to put another in its place.

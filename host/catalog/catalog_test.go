@@ -517,3 +517,34 @@ func must(content []byte, err error) []byte {
 	}
 	return content
 }
+
+// TestAPluginThatIsAttachedToTakesNoBundledName, and goes before one of the directory.
+func TestAPluginThatIsAttachedToTakesNoBundledName(t *testing.T) {
+	t.Parallel()
+	reaches, err := launch.Reattached(`{"truth": {"Protocol": "grpc", "ProtocolVersion": 1, "Pid": 7, "Test": true, "Addr": {"Network": "unix", "String": "/nowhere/plugin"}}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundled := catalog.New(map[string]sdk.Backend{"truth": backend{"truth"}}, "/nowhere/rekey", "", launch.Options{Reaches: reaches})
+	t.Cleanup(func() { _ = bundled.Close() })
+	if _, err := bundled.Describe(t.Context(), "truth"); err == nil || !strings.Contains(err.Error(), `attached to process 7: the name "truth" is that of a backend in rekey itself`) {
+		t.Errorf("a bundled name: %v", err)
+	}
+	attached := catalog.New(nil, "/nowhere/rekey", "", launch.Options{Reaches: reaches})
+	t.Cleanup(func() { _ = attached.Close() })
+	if names := attached.Names(); !slices.Equal(names, []string{"truth"}) {
+		t.Errorf("names %v", names)
+	}
+	program, err := attached.Program(t.Context(), "truth", sdk.Config{})
+	if err != nil || program.Served != launch.Attached || program.Loose == "" || program.Confined {
+		t.Errorf("%+v, %v", program, err)
+	}
+	if _, err := attached.Describe(t.Context(), "truth"); err == nil || !strings.Contains(err.Error(), "is rekey plugin dev still running?") {
+		t.Errorf("nobody there: %v", err)
+	}
+	for _, text := range []string{"{", `{"x": {"Protocol": "netrpc"}}`, `{"x": {"Protocol": "grpc", "ProtocolVersion": 1, "Addr": {"Network": "tcp"}}}`} {
+		if _, err := launch.Reattached(text); err == nil {
+			t.Errorf("%s is taken", text)
+		}
+	}
+}

@@ -22,6 +22,7 @@ type BackendPin struct {
 	Absent []string `json:"absent,omitempty"` // and those that did not
 
 	Confined bool     `json:"confined,omitempty"` // to the grants
+	Served   string   `json:"served,omitempty"`   // where the plugin runs, if rekey does not start it
 	Grants   []string `json:"grants,omitempty"`   // "connect 636", "read /etc/x", "write /srv/y"
 }
 

@@ -30,6 +30,7 @@ type StartError struct {
 	Message string   // one line, scrubbed
 	Fix     string   // what to do about it, where the message does not say it
 	Stderr  []string // its last lines, scrubbed
+	Away    bool     // one that is not started here could not be reached: another try costs nothing
 }
 
 // Error returns one line.

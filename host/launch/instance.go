@@ -143,8 +143,15 @@ func (i *Instance) refusal(err error) *sdk.Error {
 func (i *Instance) settings() sdk.Config {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.config
+	config := i.config
+	if reach := i.plugin.command.Reach; reach != nil && reach.Patient {
+		config.Timeout = max(config.Timeout, breakpoint)
+	}
+	return config
 }
+
+// breakpoint is the time of an operation where an author may stop the plugin in it.
+const breakpoint = time.Hour
 
 // remember keeps the value about to become the password that the instance logs in
 // with: the next process may need it. What the returned function is told of it

@@ -52,6 +52,7 @@ package launch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -167,6 +168,9 @@ func (p *Plugin) running(ctx context.Context) (*process, error) {
 		p.refund()
 		return nil, p.givenUp()
 	}
+	if failure := (*StartError)(nil); errors.As(err, &failure) && failure.Away {
+		p.refund()
+	}
 	return p.started(proc, err)
 }
 
@@ -268,6 +272,9 @@ func (p *Plugin) started(proc *process, err error) (*process, error) {
 
 // stuck reports whether an instance waits for answers that do not come.
 func (p *Plugin) stuck() bool {
+	if p.command.Reach != nil && p.command.Reach.Patient {
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for instance := range p.instances {

@@ -16,6 +16,7 @@ type Command struct {
 	Name    string   // of the backend
 	Digest  string   // see Digest; checked before it is started; "": not checked
 	Grants  Grants   // with Options.Sandbox: all that it may use
+	Reach   *Reach   // it is not started but connected to; then there is no path, no digest and no grants; nil: it is started
 	Bundled bool     // of this program itself: what it leaves in sessions of its own is meant to stay
 }
 
@@ -31,10 +32,11 @@ type Options struct {
 	Environ  []string         // what a plugin's environment is picked from; nil: the process's own
 	Now      func() time.Time // nil: time.Now
 
-	Sandbox bool     // confine plugins to their grants; where that cannot be, they do not start
-	Confine []string // with Sandbox: the command, with arguments, that calls Confine with those that follow
-	Protect []string // with Sandbox: paths that no grant may reach, for host/catalog
-	Memory  uint64   // with Sandbox: the most bytes of data; 0: 4 GiB
+	Sandbox bool              // confine plugins to their grants; where that cannot be, they do not start
+	Confine []string          // with Sandbox: the command, with arguments, that calls Confine with those that follow
+	Protect []string          // with Sandbox: paths that no grant may reach, for host/catalog
+	Reaches map[string]*Reach // plugins that are attached to, by name, for host/catalog; nil: none
+	Memory  uint64            // with Sandbox: the most bytes of data; 0: 4 GiB
 
 	StartTimeout time.Duration // until a plugin is ready; 0: 10 s
 	StallSlack   time.Duration // what a plugin may take longer than its operations before it is killed as stuck; 0: 10 s

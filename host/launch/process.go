@@ -3,26 +3,20 @@ package launch
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/go-plugin"
-	"github.com/hashicorp/go-plugin/runner"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/dial"
 )
 
-// process is one started plugin process and the connection to it.
+// process is one plugin process and the connection to it.
 type process struct {
-	runner      *pluginRunner
-	plugin      *plugin.Client
+	body        body
+	name        string // of the backend
 	client      *dial.Client
 	description sdk.Description
 	options     Options
-	dir         *runDir
 
 	mu     sync.Mutex
 	reason string // why it was killed, if we did that
@@ -31,48 +25,54 @@ type process struct {
 	wg     sync.WaitGroup
 }
 
-// start starts a plugin and waits for its description. The error is a
+// body is what a process is for this one: a child, or a connection to one that another
+// has started.
+type body interface {
+	exited() <-chan struct{} // closed when it is gone
+	kill()                   // ends it at once, without waiting
+	how() string             // how it was that it went; it waits until that is known
+	died(cause string)       // tells of an end that nobody wanted
+	end()                    // ends it in good order and waits until nothing is left
+	connect(ctx context.Context) (*dial.Client, error)
+	ready(version string) error   // takes note that it said what it is, if that is to be believed
+	failed(err error) *StartError // why it could not be had
+}
+
+// start starts a plugin, or connects to it, and waits for its description. The error is a
 // *StartError.
 func start(ctx context.Context, command Command, options Options, redact *dial.Redactor, record *record) (*process, error) {
-	dir, err := newRunDir(options.RunDir)
-	if err != nil {
-		return nil, &StartError{Plugin: command.Name, Phase: PhaseStart, Message: err.Error()}
+	made := &process{name: command.Name, options: options}
+	dialing := dial.Options{Redact: redact, Why: made.why, Breaches: &record.breaches, Trace: options.Trace}
+	if command.Reach != nil {
+		made.body = newFar(command, options, dialing)
+	} else {
+		local, err := newLocal(command, options, dialing, record)
+		if err != nil {
+			return nil, &StartError{Plugin: command.Name, Phase: PhaseStart, Message: err.Error()}
+		}
+		made.body = local
 	}
-	made := &process{options: options, dir: dir}
-	made.runner = newRunner(command, options, redact)
-	made.runner.keepIn(record)
-	made.runner.scratch = dir.path
-	config := dial.Config(dial.Options{Log: made.runner.log, Redact: redact, Gone: made.runner.exited, Why: made.why, Breaches: &record.breaches, Trace: options.Trace})
-	config.SkipHostEnv = true
-	config.StartTimeout = 2 * options.StartTimeout // connect has a clock of its own, for all of the start
-	config.UnixSocketConfig = &plugin.UnixSocketConfig{TempDir: dir.path}
-	config.RunnerFunc = func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
-		return made.runner, made.runner.prepare(cmd)
-	}
-	made.plugin = plugin.NewClient(config)
 	if err := made.connect(ctx); err != nil {
-		failure := made.runner.startError(err)
+		failure := made.body.failed(err)
 		made.end()
 		return nil, failure
 	}
-	made.runner.file("rekey: started, version " + made.description.Version)
-	made.runner.log.Debug("plugin started", "version", made.description.Version, "pid", made.runner.pid)
 	made.wg.Go(made.logExit)
 	return made, nil
 }
 
-// connect waits for the handshake and asks the plugin for its description.
+// connect asks the plugin for its description once it can be asked.
 func (p *process) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.options.StartTimeout, errLate)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { p.kill(context.Cause(ctx).Error()) })()
-	client, err := dial.Dispense(p.plugin)
+	client, err := p.body.connect(ctx)
 	if err == nil {
 		p.client = client
 		p.description, err = client.Describe(ctx)
 	}
 	if err == nil {
-		err = p.runner.unchanged()
+		err = p.body.ready(p.description.Version)
 	}
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -80,41 +80,52 @@ func (p *process) connect(ctx context.Context) error {
 	return err
 }
 
-func (p *process) alive() bool {
+func (p *process) hasExited() bool {
 	select {
-	case <-p.runner.exited:
-		return false
+	case <-p.body.exited():
+		return true
 	default:
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.reason == ""
+		return false
 	}
+}
+
+func (p *process) alive() bool {
+	if p.hasExited() {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reason == ""
 }
 
 // killAndWait ends the process at once and remembers why.
 func (p *process) killAndWait(reason string) {
 	p.kill(reason)
-	<-p.runner.exited
+	<-p.body.exited()
 }
 
 // kill is killAndWait without waiting. A process ended by itself keeps its
 // own reason.
 func (p *process) kill(reason string) {
 	p.mu.Lock()
-	if p.reason == "" && !p.runner.hasExited() {
+	if p.reason == "" && !p.hasExited() {
 		p.reason = reason
 	}
 	p.mu.Unlock()
-	p.runner.killGroup()
+	p.body.kill()
 }
 
 // why tells what became of a process whose connection was lost, after a moment
 // in which that may be learned; "" if it lives.
 func (p *process) why() string {
-	if p.runner.endsWithin(exitGrace) {
+	timer := time.NewTimer(exitGrace)
+	defer timer.Stop()
+	select {
+	case <-p.body.exited():
 		return p.exitError().Error()
+	case <-timer.C:
+		return ""
 	}
-	return ""
 }
 
 // exitGrace is how long after its connection a plugin's end is waited for: on a
@@ -123,27 +134,24 @@ const exitGrace = 2 * time.Second
 
 // exitError is how an exited process ended.
 func (p *process) exitError() error {
-	p.runner.readers.Wait()
+	how := p.body.how()
 	p.mu.Lock()
-	reason := p.reason
-	p.mu.Unlock()
-	if reason != "" {
-		return fmt.Errorf("plugin %s: killed: %s", p.runner.command.Name, reason)
+	defer p.mu.Unlock()
+	if p.reason != "" {
+		how = "killed: " + p.reason
 	}
-	return fmt.Errorf("plugin %s: %s", p.runner.command.Name, p.runner.exitStatus())
+	return fmt.Errorf("plugin %s: %s", p.name, how)
 }
 
 // logExit logs an end that we did not want, with the last lines of the plugin.
 func (p *process) logExit() {
-	<-p.runner.exited
+	<-p.body.exited()
 	p.mu.Lock()
 	wanted := p.wanted
 	p.mu.Unlock()
-	if wanted {
-		return
+	if !wanted {
+		p.body.died(p.exitError().Error())
 	}
-	p.runner.file("rekey: " + p.exitError().Error())
-	p.runner.log.Error("plugin died", "cause", p.exitError().Error(), "stderr", p.runner.tail.text())
 }
 
 // watch kills the process when stuck says so twice in a row. Once may be the
@@ -161,29 +169,21 @@ func (p *process) watch(stuck func() bool) {
 					p.killAndWait("it owes answers and gives none")
 				}
 				before = now
-			case <-p.runner.exited:
+			case <-p.body.exited():
 				return
 			}
 		}
 	})
 }
 
-// bounds of an end in good order.
-const killAfter = 400 * time.Millisecond
-
-// end asks the process to end, kills it if it does not, and waits until nothing
+// end ends the process in good order, kills it if it does not, and waits until nothing
 // of it is left. It may be called again.
 func (p *process) end() {
 	p.ended.Do(func() {
 		p.mu.Lock()
-		p.wanted = !p.runner.hasExited()
+		p.wanted = !p.hasExited()
 		p.mu.Unlock()
-		timer := time.AfterFunc(killAfter, p.runner.killGroup)
-		p.plugin.Kill() // returns at the latest after the process is gone
-		timer.Stop()
-		p.runner.killGroup()
-		p.runner.wait()
-		p.dir.remove()
+		p.body.end()
 	})
 	p.wg.Wait()
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -151,6 +152,20 @@ func (r *pluginRunner) settle() {
 		r.readers.Wait()
 	}
 }
+
+// end asks the process to end, kills it if it does not, and waits until nothing of it
+// is left.
+func (r *pluginRunner) end() {
+	if r.pid > 0 && !r.hasExited() {
+		_ = r.cmd.Process.Signal(syscall.SIGTERM)
+		r.endsWithin(endGrace)
+	}
+	r.killGroup()
+	r.wait()
+}
+
+// endGrace is how long a plugin may take to end when it is asked to.
+const endGrace = 2 * time.Second
 
 // exitStatus says how the process ended, with its last words.
 func (r *pluginRunner) exitStatus() string {

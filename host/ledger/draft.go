@@ -358,7 +358,10 @@ func (d *Draft) digest(bounds []hashlog.Wave) (hashlog.Hash, bool, error) {
 func (d *Draft) facts() map[string]string {
 	facts := map[string]string{keyFact: d.key}
 	for _, pin := range d.header.Backends {
-		if pin.Digest != "" {
+		switch {
+		case pin.Served != "":
+			facts["plugin "+pin.Label] = pin.Name + " " + pin.Version + " " + pin.Served
+		case pin.Digest != "":
 			facts["plugin "+pin.Label] = pin.Name + " " + pin.Version + " sha256:" + pin.Digest
 		}
 	}

@@ -42,6 +42,9 @@ type Options struct {
 	Why func() string
 	// Breaches counts what the plugin does against the contract; nil: not counted.
 	Breaches *Breaches
+	// Instances is what the names of instances begin with, where a process has more
+	// hosts than this one.
+	Instances string
 	// Trace is told of every message, without secrets; nil: not told. It is called
 	// from several goroutines.
 	Trace func(Frame)
@@ -80,13 +83,24 @@ func New(conn grpc.ClientConnInterface, options Options) *Client {
 	return client
 }
 
-// Over connects by the given function, without a handshake or certificates: the
+// tracing has the messages told to Options.Trace.
+func (o Options) tracing() []grpc.DialOption {
+	if o.Trace == nil {
+		return nil
+	}
+	return []grpc.DialOption{grpc.WithStatsHandler(tracer{o.Redact, o.Trace})}
+}
+
+// Over connects by the given function, without a handshake or certificates of its own: the
 // counterpart of serve.On, for tests of a backend over the wire. close ends the
 // connection.
 func Over(connect func(context.Context) (net.Conn, error), options Options) (client *Client, close func() error, err error) {
 	dialer := func(ctx context.Context, _ string) (net.Conn, error) { return connect(ctx) }
-	conn, err := grpc.NewClient("passthrough:///plugin", append(dialOptions(),
-		grpc.WithContextDialer(dialer), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if options.Redact == nil {
+		options.Redact = &Redactor{} // one for the client and the trace
+	}
+	conn, err := grpc.NewClient("passthrough:///plugin", append(dialOptions(), append(options.tracing(),
+		grpc.WithContextDialer(dialer), grpc.WithTransportCredentials(insecure.NewCredentials()))...)...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -135,7 +149,7 @@ func (c *Client) Configure(ctx context.Context, config sdk.Config) (*Instance, e
 	config = withDefaults(config)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	name := strconv.FormatUint(c.last.Add(1), 10)
+	name := c.options.Instances + strconv.FormatUint(c.last.Add(1), 10)
 	configureResponse, err := c.rpc.Configure(ctx, &pb.ConfigureRequest{
 		Instance: name, Label: config.Label, Values: values, Secrets: wire.EncodeSecrets(config.Secrets),
 		Concurrency: int64(config.Concurrency), TimeoutNs: int64(config.Timeout), LogLevel: levelOf(ctx, config.Log),

@@ -29,10 +29,7 @@ func Config(options Options) *plugin.ClientConfig {
 	if options.Redact == nil {
 		options.Redact = &Redactor{} // one for the client and the trace
 	}
-	dialing := dialOptions()
-	if options.Trace != nil {
-		dialing = append(dialing, grpc.WithStatsHandler(tracer{options.Redact, options.Trace}))
-	}
+	dialing := append(dialOptions(), options.tracing()...)
 	return &plugin.ClientConfig{
 		HandshakeConfig:  Handshake(),
 		Plugins:          plugin.PluginSet{"backend": &dispenser{options: options}},

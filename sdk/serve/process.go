@@ -34,6 +34,7 @@ const (
 	protocolVersion = 1
 	livenessKey     = "PLUGIN_LIVENESS_FD"
 	clientCertKey   = "PLUGIN_CLIENT_CERT"
+	devKey          = "REKEY_PLUGIN_DEV" // set by `rekey plugin dev`: debuggers are allowed
 )
 
 // closeGrace is how long running operations may take when the process ends:
@@ -50,7 +51,7 @@ func Run(backend sdk.Backend, options Options) error {
 	if err != nil {
 		return fmt.Errorf("standard output: %w", err)
 	}
-	if !options.Dumpable {
+	if !options.Dumpable && os.Getenv(devKey) == "" {
 		forbidDumps()
 	}
 	if os.Getenv("GOGC") == "" {
