@@ -15,9 +15,10 @@ import (
 
 // ReportOptions say what Report writes.
 type ReportOptions struct {
-	Format    string // "": the script's reports
-	Out       string // with a format; "-" is Stdout
-	Reveal    bool   // with a format: the values too
+	Format    string   // "": the script's reports
+	Out       string   // with a format; "-" is Stdout
+	Reveal    bool     // with a format: the values too
+	Columns   []string // instead of those of the format; nil: those
 	Overwrite bool
 	Script    string // whose reports are written; "": the run's own
 	Unaudited bool   // although it cannot be recorded
@@ -92,10 +93,20 @@ type exporter struct {
 	run     *ledger.Run
 	outlets outlets
 	options ReportOptions
+	chosen  []pick // of options.Columns
 }
 
 // write writes the users and returns the paths of the files it wrote.
 func (e exporter) write() ([]string, error) {
+	if len(e.options.Columns) > 0 {
+		view, err := viewOf(e.run)
+		if err != nil {
+			return nil, err
+		}
+		if e.chosen, err = e.picks(view); err != nil {
+			return nil, err
+		}
+	}
 	write, err := e.format()
 	if err != nil {
 		return nil, err
@@ -144,8 +155,11 @@ func (e exporter) format() (func(io.Writer) error, error) {
 		return nil, &UsageError{Message: fmt.Sprintf("there is no format %q", name), Fix: "use " + oneOf(ReportFormats())}
 	case e.options.Reveal && (!ok || format.Bare):
 		return nil, &UsageError{Message: fmt.Sprintf("format %s never holds a password", name), Fix: "use " + oneOf(revealing())}
+	case !ok && len(e.options.Columns) > 0:
+		return nil, &UsageError{Message: "a summary has no columns", Fix: "give --format csv"}
 	case !ok:
 		return e.summary, nil
+	case len(e.options.Columns) > 0:
 	case format.Lines != nil:
 		return func(w io.Writer) error { return e.lines(format.Lines(w)) }, nil
 	}
@@ -161,14 +175,20 @@ func (e exporter) summary(w io.Writer) error {
 	return report.Summary(w, about)
 }
 
-// rows writes the default columns.
+// rows writes the default columns, or those that are asked for.
 func (e exporter) rows(format report.Format, w io.Writer) error {
 	options := report.Options{Columns: report.DefaultColumns()}
+	if len(e.options.Columns) > 0 {
+		options.Columns = e.options.Columns
+	}
 	if format.Bare {
 		var err error
 		if options.About, err = aboutOf(e.run); err != nil {
 			return err
 		}
+	}
+	if len(e.options.Columns) > 0 {
+		return e.picked(e.chosen, format.Rows(w, options))
 	}
 	row, rows := report.DefaultRow, format.Rows(w, options)
 	if e.options.Reveal {
@@ -206,9 +226,20 @@ func (e exporter) results(fn func(report.Result) error) error {
 	if err != nil {
 		return err
 	}
+	if len(e.options.Columns) > 0 {
+		view.Row = closedRow(view.Schema)
+		span, err := e.run.Span()
+		if err != nil {
+			return err
+		}
+		view.Ended = span.Until.UTC()
+	}
 	sealed := view
 	if e.options.Reveal {
 		view.Unseal = e.run.Unseal
+	}
+	if e.options.Reveal && view.Row != nil {
+		view.Row = rowReader(e.run, view.Schema)
 	}
 	bad := notOpened{}
 	err = e.run.Pass(ledger.OrderSource, func(user ledger.User) error {
@@ -226,4 +257,13 @@ func (e exporter) results(fn func(report.Result) error) error {
 		return err
 	}
 	return bad.err(e.run.ID())
+}
+
+// columnsFormat is the format of a list of columns: that of the file's name,
+// else CSV.
+func columnsFormat(path string) string {
+	if format, ok := report.FormatOf(strings.TrimPrefix(filepath.Ext(path), ".")); ok {
+		return format.Name
+	}
+	return "csv"
 }

@@ -257,6 +257,9 @@ func (h *Host) Reveal(ctx context.Context, name string, options RevealOptions, s
 // Report writes a run's reports again, from the script text in the ledger, or
 // all its users in one format. It returns the paths it wrote.
 func (h *Host) Report(ctx context.Context, name string, options ReportOptions) ([]string, error) {
+	if len(options.Columns) > 0 && options.Format == "" {
+		options.Format = columnsFormat(options.Out)
+	}
 	run, err := toReport(ctx, h.runs(), name, options)
 	if err != nil {
 		return nil, err

@@ -253,12 +253,15 @@ func (p *reporter) user(ctx context.Context, sheets []*sheet, user ledger.User) 
 }
 
 func (p *reporter) row(ctx context.Context, sheet *sheet, result *report.Result) error {
-	row, include := report.DefaultRow(*result), true
+	var row report.Row
 	if sheet.spec.HasRow {
-		var err error
-		if row, include, err = p.session.flow.ReportRow(ctx, sheet.index, result); err != nil || !include {
+		made, include, err := p.session.flow.ReportRow(ctx, sheet.index, result)
+		if err != nil || !include {
 			return err
 		}
+		row = made
+	} else {
+		row = report.DefaultRow(*result)
 	}
 	if sheet.parts != nil {
 		if sheet = p.part(sheet, result); sheet.err != nil {

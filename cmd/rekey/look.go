@@ -183,12 +183,13 @@ func showUser(screen *screen, line report.Line, steps bool) error {
 }
 
 type reportCmd struct {
-	Name      string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
-	Format    string `help:"One format for all users instead of the script's reports: ${enum}." enum:"${formats}," default:""`
-	Out       string `help:"Where to, with --format; - is standard output, as without it." type:"home" placeholder:"PATH"`
-	Reveal    bool   `help:"With --format: include the passwords; an audited act."`
-	Overwrite bool   `help:"Replace files that no run of this state directory wrote."`
-	Script    string `help:"Write the reports of this script instead: the run's own, mended." type:"path" placeholder:"FILE"`
+	Name      string   `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
+	Format    string   `help:"One format for all users instead of the script's reports: ${enum}." enum:"${formats}," default:""`
+	Out       string   `help:"Where to, with --format or --columns; - is standard output, as without it." type:"home" placeholder:"PATH"`
+	Columns   []string `help:"Write these columns, in one format for all users: columns of the users, and key, status, code, native, message, wave, attempts, at, run, ended, requestor, source_system; with --reveal password and passwords.LABEL." placeholder:"NAME,…"`
+	Reveal    bool     `help:"With --format or --columns: include the passwords; an audited act."`
+	Overwrite bool     `help:"Replace files that no run of this state directory wrote."`
+	Script    string   `help:"Write the reports of this script instead: the run's own, mended." type:"path" placeholder:"FILE"`
 	acting
 	unaudited
 }
@@ -207,7 +208,7 @@ func (c *reportCmd) Run(app *app) error {
 		return err
 	}
 	defer opened.Close()
-	paths, err := opened.Report(context.Background(), c.Name, host.ReportOptions{Format: c.Format, Out: c.Out, Reveal: c.Reveal, Overwrite: c.Overwrite, Script: c.Script, Unaudited: c.Unaudited, Act: c.act(), Stdout: app.process.stdout})
+	paths, err := opened.Report(context.Background(), c.Name, host.ReportOptions{Format: c.Format, Columns: c.Columns, Out: c.Out, Reveal: c.Reveal, Overwrite: c.Overwrite, Script: c.Script, Unaudited: c.Unaudited, Act: c.act(), Stdout: app.process.stdout})
 	for _, path := range paths {
 		fmt.Fprintf(app.process.stderr, "rekey: wrote %s\n", path)
 	}
