@@ -48,7 +48,7 @@ type kind struct{ magic, is, fix string }
 func kinds() []kind {
 	const export = "save it as CSV, or export it again"
 	return []kind{
-		{"PK\x03\x04", "a zip archive, as the workbooks of spreadsheets (xlsx, ods) are", export},
+		{"PK\x03\x04", "a zip archive, as the workbooks of spreadsheets (xlsx, ods) are", "read a workbook of Excel (xlsx) with xlsx(), save another as CSV"},
 		{"PK\x05\x06", "an empty zip archive", export},
 		{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of an old Office (xls, doc)", export},
 		{"\x1f\x8b", "compressed by gzip", "gunzip it first"},

@@ -38,6 +38,7 @@ func sourceFunctions() map[string]function {
 	return map[string]function{
 		"csv":    evalCSV,
 		"jsonl":  evalJSONL,
+		"xlsx":   evalXLSX,
 		"rows":   evalRows,
 		"concat": evalConcat,
 	}
@@ -113,6 +114,12 @@ func otherKinds(args *arguments) (kinds []source.OtherKind) {
 		kinds = append(kinds, source.OtherKind{Column: textOf(item[0]), Fix: textOf(item[1])})
 	}
 	return kinds
+}
+
+func evalXLSX(args *arguments) (starlark.Value, error) {
+	src, err := source.XLSX(source.XLSXOptions{Path: args.path("path"), Sheet: args.text("sheet"), Key: args.text("key"), Types: columnTypes(args), Secrets: args.texts("secrets"), Optional: args.texts("optional"),
+		MayLack: args.texts("may_lack"), AnyCase: args.value("any_case") == starlark.True, SkipLines: args.number("skip_lines", 0), Forms: formsOf(args), Files: args.in.sourceFiles()})
+	return sourceOf(args, dedupe(args, src), err)
 }
 
 func evalJSONL(args *arguments) (starlark.Value, error) {

@@ -115,6 +115,9 @@ func (f *File) Stat() (fs.FileInfo, error) { return f.info, nil }
 // Close closes the file.
 func (f *File) Close() error { return f.file.Close() }
 
+// ReadAt reads a regular file from a place on, whatever was read before.
+func (f *File) ReadAt(data []byte, at int64) (int, error) { return f.file.ReadAt(data, at) }
+
 // Read reads from the file. Its error is that of the context once ended.
 func (f *File) Read(data []byte) (int, error) {
 	if err := f.ctx.Err(); err != nil {

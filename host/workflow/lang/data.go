@@ -71,8 +71,21 @@ func sourceEntries() []Entry {
 			Doc: "Users that stand in the script.", Example: `users = rows([{"login": "ann", "team": "it-ops"}, {"login": "bob", "team": "sales"}], key = "login")`},
 		{Name: "concat", At: AtTop, Gives: KindSource, Rename: "everybody", Many: "sources", Use: Function,
 			Doc: "Several sources, one after the other; all have the same columns.", Example: `users = concat(rows(["ann"], key = "login"), rows(["bob"], key = "login"))`},
-		{Name: "xlsx", At: AtTop, Gives: KindSource, Rename: "accounts", Use: Function, Later: "csv()", Params: []Param{
-			{"path", KindText, "", "of the workbook"}, {"key", KindText, "", "the column that tells users apart"}}, Doc: "Users from a workbook."},
+		{Name: "xlsx", At: AtTop, Gives: KindSource, Rename: "accounts", Use: Function, Params: append([]Param{
+			{"path", KindText, "", "of the workbook, relative to the working directory"},
+			{"key", KindText, "", "the column that tells users apart"},
+			{"sheet", KindText, "None", "its name; None: the first that is not hidden"},
+			{"types", KindTypes, "{}", `types of columns: "string", "int", "bool" or "date"`}},
+			append(marks[:2:2],
+				Param{"may_lack", KindTexts, "[]", "columns that the sheet may lack, their cells are empty then"},
+				Param{"any_case", KindBool, "False", "the header row spells the columns in any case"},
+				Param{"skip_lines", KindInt, "0", "rows before the header, such as a title"},
+				Param{"dedupe", KindText, "None", "\"first\" or \"last\": which row of a key is kept; None: a second one is refused"},
+				Param{"date_format", KindText, `"YYYY-MM-DD"`, "how dates in cells of text are written, of YYYY, MM or M, DD or D"},
+				Param{"true", KindTexts, "[]", "words of the sheet that mean true, beside true, yes and 1"},
+				Param{"false", KindTexts, "[]", "words that mean false, beside false, no and 0; \"\" is an empty cell"})...),
+			Doc:     "Users from a sheet of a workbook (xlsx). Texts stay as they are, numbers and dates are what types say; a problem has the place of its cell.",
+			Example: `users = xlsx("users.xlsx", key = "login", sheet = "Staff", types = {"hired": "date"}, secrets = ["temporary"])`},
 	}
 }
 

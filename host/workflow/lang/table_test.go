@@ -75,7 +75,7 @@ func TestDocsTellParametersAndDefaults(t *testing.T) {
 			t.Errorf("%s is used in %q, want %q", name, all[name].Where, where)
 		}
 	}
-	for _, name := range []string{"xlsx", "report.letters"} {
+	for _, name := range []string{"report.letters"} {
 		if all[name].Later == "" {
 			t.Errorf("%s is not marked as coming later", name)
 		}
