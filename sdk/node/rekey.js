@@ -393,7 +393,7 @@ class Instance {
     if (!whole && !(d.kinds.length ? d.kinds.map((k) => k.name) : [""]).includes(op.kind)) throw new Refused("InvalidOperation", `there is no kind ${short(op.kind)}`);
     if (op.hash_format && (op.verb !== "set" || !d.hash_formats.includes(op.hash_format))) throw new Refused("Unsupported", `there is no hash format ${short(op.hash_format)} of a ${op.verb}`);
     if (op.must_change && !this.service.mustChange) throw new Refused("Unsupported", "must_change: this backend cannot demand a change");
-    if (CHANGES.includes(op.verb) && (!op.value || op.value.empty || (op.verb === "change" && !op.old))) throw new Refused("InvalidOperation", "the value is empty or missing");
+    if ((CHANGES.includes(op.verb) || op.verb === "verify") && (!op.value || op.value.empty || (op.verb === "change" && !op.old))) throw new Refused("InvalidOperation", "the value is empty or missing");
     for (const name of Object.keys(op.options)) if (!d.options.some((o) => o.name === name)) throw new Refused("InvalidOperation", `there is no option ${short(name)}`);
   }
 

@@ -463,7 +463,7 @@ class Instance:
             raise Refused("Unsupported", "there is no hash format %r of a %s" % (op.hash_format[:80], op.verb))
         if op.must_change and not self.changes_owner:
             raise Refused("Unsupported", "must_change: this backend cannot demand a change")
-        if op.verb in CHANGES and not op.value or op.verb == "change" and op.old is None:
+        if op.verb in (*CHANGES, "verify") and not op.value or op.verb == "change" and op.old is None:
             raise Refused("InvalidOperation", "the value is empty or missing")
         unknown = set(op.options) - {o.name for o in d.options}
         if unknown:

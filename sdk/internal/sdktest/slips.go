@@ -68,6 +68,7 @@ func slips(t *testing.T, client backendpb.BackendClient) {
 	t.Run("a status means what it means in Go", asked.statuses)
 	t.Run("an answer is read up to a bound", asked.bounded)
 	t.Run("no text of an answer has the value", asked.telling)
+	t.Run("a verify that makes no sense never reaches the backend", asked.senseless)
 }
 
 // asker asks an instance with one worker.
@@ -130,7 +131,7 @@ func (a asker) erring(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frame := &backendpb.OperationFrame{Instance: "slips", Operations: []*backendpb.NumberedOperation{{Number: 1, Operation: &backendpb.Operation{Verb: "verify", Account: "odd", Kind: "web"}}}}
+	frame := &backendpb.OperationFrame{Instance: "slips", Operations: []*backendpb.NumberedOperation{{Number: 1, Operation: &backendpb.Operation{Verb: "verify", Account: "odd", Kind: "web", Value: &backendpb.Secret{Value: []byte(value)}}}}}
 	if err := stream.Send(frame); err != nil {
 		t.Fatal(err)
 	}
@@ -263,5 +264,34 @@ func (a asker) telling(t *testing.T) {
 	found, err = a.client.Find(within(t), &backendpb.FindRequest{Instance: "slips", Account: value})
 	if got := found.GetAccount(); err != nil || got.GetLogin() != value || got.GetId() != "id-"+value {
 		t.Errorf("find of an account whose name is the value: %s, %v", found, err)
+	}
+}
+
+// senseless asks for verifies without what they are about, by a call and in a frame. The
+// programs answer each that reaches them without an error.
+func (a asker) senseless(t *testing.T) {
+	whole := &backendpb.Secret{Value: []byte(value)}
+	for name, request := range map[string]*backendpb.VerifyRequest{
+		"no account":   {Kind: "web", Value: whole},
+		"another kind": {Account: "odd", Kind: "pin", Value: whole},
+		"no value":     {Account: "odd", Kind: "web"},
+		"an empty one": {Account: "odd", Kind: "web", Value: &backendpb.Secret{}},
+	} {
+		request.Instance = "slips"
+		if response, err := a.client.Verify(within(t), request); err != nil || response.GetError().GetCode() != string(sdk.InvalidOperation) {
+			t.Errorf("%s: %s, %v, want InvalidOperation", name, response, err)
+		}
+		stream, err := a.client.ApplyStream(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		operation := &backendpb.Operation{Verb: "verify", Account: request.GetAccount(), Kind: request.GetKind(), Value: request.GetValue()}
+		frame := &backendpb.OperationFrame{Instance: "slips", Operations: []*backendpb.NumberedOperation{{Number: 1, Operation: operation}}}
+		if err := stream.Send(frame); err != nil {
+			t.Fatal(err)
+		}
+		if answers, err := stream.Recv(); err != nil || said(answers.GetAnswers()[0].GetReceipt()) != "refused InvalidOperation" {
+			t.Errorf("%s, in a frame: %s, %v, want it refused", name, answers, err)
+		}
 	}
 }
