@@ -134,6 +134,9 @@ func show(run *ledger.Run, filter ShowFilter, user func(report.Line) error) (Out
 	if err != nil {
 		return out, err
 	}
+	if out.About, err = about(run); err != nil {
+		return out, err
+	}
 	if out.Next, err = advice(run, out); err != nil && run.Damage() == nil { // the rules of its waves may be lost
 		return out, err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/report"
+	"github.com/rekey-host/rekey/host/workflow/tree"
 )
 
 // Outcome is what a run came to, as --json prints it.
@@ -29,11 +30,42 @@ type Outcome struct {
 
 	Backends   []BackendLine `json:"backends,omitempty"`   // as they were planned, or accepted since
 	Recipients []string      `json:"recipients,omitempty"` // to whom the values are sealed
+	About      *About        `json:"about,omitempty"`      // of rekey show: what the run is
 	Rekey      string        `json:"rekey_version,omitempty"`
 
 	Plan []PlannedUser `json:"plan,omitempty"` // of rekey plan: who, in which wave, in which order
 
 	Summarised bool `json:"-"` // a summary has said all this on standard output
+}
+
+// About is what a run is: who planned it for what, and when it was applied.
+type About struct {
+	Title        string            `json:"title,omitempty"` // the first line of the script's docstring
+	Params       map[string]string `json:"params,omitempty"`
+	OSUser       string            `json:"os_user"`
+	Host         string            `json:"host"`
+	Requestor    string            `json:"requestor,omitempty"`
+	SourceSystem string            `json:"source_system,omitempty"`
+	Planned      string            `json:"planned"`         // UTC, as the following
+	Began        string            `json:"began,omitempty"` // the first process that applied it
+	Until        string            `json:"until,omitempty"` // the last of what was done to users
+	Cancelled    string            `json:"cancelled,omitempty"`
+}
+
+// about reads what a run is.
+func about(run *ledger.Run) (*About, error) {
+	head := run.Header()
+	made := &About{Title: tree.Title(head.ScriptText), Params: head.Params, OSUser: head.OSUser, Host: head.Host, Requestor: head.Requestor,
+		SourceSystem: head.SourceSystem, Planned: stamped(head.Created)}
+	span, err := run.Span()
+	if err != nil {
+		return nil, err
+	}
+	if !span.Began.IsZero() {
+		made.Began, made.Until = stamped(span.Began), stamped(span.Until)
+	}
+	made.Cancelled, err = run.Cancelled()
+	return made, err
 }
 
 // Counts is how many users have which status.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -111,6 +113,9 @@ func isPart(err error) bool { return errors.As(err, new(*host.PartError)) }
 
 func showRun(screen *screen, out host.Outcome) error {
 	fmt.Fprintf(screen, "run %s of %s: %s\n", out.Run, out.Script, out.Status)
+	if out.About != nil {
+		showAbout(screen, out.About)
+	}
 	fmt.Fprintf(screen, "  %s\n", counts(out.Counts))
 	for _, wave := range out.Waves {
 		fmt.Fprintf(screen, "  wave %s: %s\n", wave.Name, counts(wave.Counts))
@@ -123,6 +128,24 @@ func showRun(screen *screen, out host.Outcome) error {
 		fmt.Fprintf(screen, "  %s\n", next)
 	}
 	return nil
+}
+
+// showAbout shows what a run is.
+func showAbout(screen *screen, about *host.About) {
+	if about.Title != "" {
+		fmt.Fprintf(screen, "  %s\n", about.Title)
+	}
+	for _, name := range slices.Sorted(maps.Keys(about.Params)) {
+		fmt.Fprintf(screen, "  %s=%s\n", name, about.Params[name])
+	}
+	planned := fmt.Sprintf("planned %s by %s@%s", about.Planned, about.OSUser, about.Host)
+	if about.Requestor != "" {
+		planned += " for " + about.Requestor
+	}
+	fmt.Fprintf(screen, "  %s\n", planned)
+	if about.Began != "" {
+		fmt.Fprintf(screen, "  applied from %s to %s\n", about.Began, about.Until)
+	}
 }
 
 // showTrust shows which programs get a run's passwords, their grants, and

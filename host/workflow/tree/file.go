@@ -229,6 +229,17 @@ func (f *File) Docstring() string {
 	return strings.TrimSpace(text)
 }
 
+// Title is the first line of the docstring of a script's text; "" without one, or where
+// the text is no script.
+func Title(text []byte) string {
+	file := New("", "", text)
+	if file.Parse() != nil {
+		return ""
+	}
+	title, _, _ := strings.Cut(file.Docstring(), "\n")
+	return title
+}
+
 // Callee is the function of this file, or of a loaded one, behind a call; nil
 // if unknown.
 func (f *File) Callee(node *syntax.CallExpr) *Function {
