@@ -29,6 +29,7 @@ type File struct {
 	Loads   map[string]*File  // by what load() calls them in this file
 
 	lines []string
+	types types
 	calls map[spot]*syntax.CallExpr // by their opening parenthesis
 	nodes map[spot]syntax.Node      // operations, by the position that an error in them has
 	funcs map[spot]*Function        // by their def or lambda
@@ -94,7 +95,10 @@ func (f *File) Parse() []diag.Problem {
 	if bad := longNumber(f.Shown, f.Text); bad != nil {
 		return []diag.Problem{*bad}
 	}
-	tree, err := dialect().Parse(f.Shown, f.Text, 0)
+	tree, bad, err := f.parsed()
+	if bad != nil {
+		return bad
+	}
 	var flaw syntax.Error
 	switch {
 	case errors.As(err, &flaw):
@@ -105,6 +109,21 @@ func (f *File) Parse() []diag.Problem {
 	}
 	f.Tree = tree
 	return nil
+}
+
+// parsed is the tree of the text: without the types that it writes, if the
+// interpreter does not read it as it is.
+func (f *File) parsed() (*syntax.File, []diag.Problem, error) {
+	tree, err := dialect().Parse(f.Shown, f.Text, 0)
+	if err == nil {
+		return tree, nil, nil
+	}
+	text, bad := f.withoutTypes(f.Text)
+	if bad != nil || !f.HasTypes() {
+		return tree, bad, err
+	}
+	tree, err = dialect().Parse(f.Shown, text, 0)
+	return tree, nil, err
 }
 
 // Resolve binds names and compiles. All undefined names are found at once.
@@ -165,9 +184,9 @@ func (f *File) indexFunction(node syntax.Node) {
 		}
 	case *syntax.DefStmt:
 		f.defs[n.Name] = spotOf(n.Def)
-		f.funcs[spotOf(n.Def)] = &Function{File: f, Name: n.Name.Name, At: n.Def, Bound: n.Name, Body: n.Body, params: n.Params, resolved: n.Function.(*resolve.Function)}
+		f.funcs[spotOf(n.Def)] = withParams(&Function{File: f, Name: n.Name.Name, At: n.Def, Bound: n.Name, Body: n.Body, params: n.Params, resolved: n.Function.(*resolve.Function)})
 	case *syntax.LambdaExpr:
-		f.funcs[spotOf(n.Lambda)] = &Function{File: f, Name: "lambda", At: n.Lambda, Result: n.Body, params: n.Params, resolved: n.Function.(*resolve.Function)}
+		f.funcs[spotOf(n.Lambda)] = withParams(&Function{File: f, Name: "lambda", At: n.Lambda, Result: n.Body, params: n.Params, resolved: n.Function.(*resolve.Function)})
 	}
 }
 
@@ -298,8 +317,25 @@ type Function struct {
 	Body   []syntax.Stmt   // of a def
 	Result syntax.Expr     // of a lambda
 
+	Defaults map[*syntax.Ident]syntax.Expr // of parameters that have one
+	Variadic bool                          // it has * or ** parameters
+
 	params   []syntax.Expr
 	resolved *resolve.Function
+}
+
+// withParams notes what kinds of parameters a function has.
+func withParams(fn *Function) *Function {
+	fn.Defaults = map[*syntax.Ident]syntax.Expr{}
+	for _, param := range fn.params {
+		switch p := param.(type) {
+		case *syntax.BinaryExpr:
+			fn.Defaults[p.X.(*syntax.Ident)] = p.Y
+		case *syntax.UnaryExpr:
+			fn.Variadic = true
+		}
+	}
+	return fn
 }
 
 // Params returns the parameters by position, then those by keyword; nil for *
