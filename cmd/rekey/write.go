@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,11 +23,14 @@ import (
 )
 
 type docsCmd struct {
-	Name string `arg:"" optional:"" help:"A name of the language, as csv or step.set."`
+	Name string `arg:"" optional:"" help:"A name of the language, as csv or step.set; types explains those that scripts may write."`
 }
 
 // Run explains the language.
 func (c *docsCmd) Run(app *app) error {
+	if c.Name == typesPage {
+		return showTypes(app)
+	}
 	table := lang.New()
 	var found []lang.Doc
 	for _, doc := range append(lang.Docs(table), lang.Statements()...) {
@@ -52,6 +56,19 @@ func (c *docsCmd) Run(app *app) error {
 		explainName(app.process.stdout, doc)
 	}
 	return nil
+}
+
+// typesPage is the name under which rekey docs explains types.
+const typesPage = "types"
+
+// showTypes explains the types that scripts may write.
+func showTypes(app *app) error {
+	if app.cli.JSON {
+		printJSON(app.process.stdout, lang.TypeNames())
+		return nil
+	}
+	_, err := io.WriteString(app.process.stdout, lang.TypesPage())
+	return err
 }
 
 func listNames(screen *screen, all []lang.Doc) error {

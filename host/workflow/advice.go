@@ -27,6 +27,8 @@ func evaluationFix(message string, node syntax.Node) string {
 			return fmt.Sprintf("add it to %s, or write %s.get(…, what to take instead)", tree.Spelt(indexExpr.X), tree.Spelt(indexExpr.X))
 		}
 		return "add it to the dict, or write .get(…, what to take instead)"
+	case strings.HasPrefix(message, "duplicate key: "):
+		return "take one of them out"
 	case strings.HasPrefix(message, "NoneType has no .") || strings.HasPrefix(message, "unhandled index operation NoneType"):
 		return emptyCell + "if x != None: …"
 	}

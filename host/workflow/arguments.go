@@ -65,7 +65,7 @@ func (a *arguments) keyword(name string, kw starlark.Tuple) {
 	case i < 0:
 		a.bad(name, diag.DidYouMean(name, a.entry.ParamNames()), "there is no argument %q", name)
 	case a.args[i] != nil:
-		a.bad(name, "", "%s is given twice", name)
+		a.bad(name, "give it once", "%s is given twice", name)
 	default:
 		a.args[i] = kw[1]
 	}

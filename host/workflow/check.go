@@ -11,6 +11,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/workflow/tree"
+	"github.com/rekey-host/rekey/host/workflow/types"
 	"github.com/rekey-host/rekey/host/workflow/vet"
 )
 
@@ -52,15 +53,12 @@ func Check(ctx context.Context, options Options) (*Checked, error) {
 	for _, file := range made.in.spec.Files {
 		found.Shown = append(found.Shown, file.Name)
 	}
-	for _, problem := range leftOver(made) {
-		if problem.Rule == vet.RuleDuplicate {
-			if !made.in.notes.at(problem) { // the evaluation may have come by it
-				made.in.notes.add(problem)
-			}
-			continue
+	for _, problem := range mistaken(made) {
+		if !made.in.notes.at(problem) { // another check, or the evaluation, may have come by it
+			made.in.notes.add(problem)
 		}
-		made.in.spec.Warnings = append(made.in.spec.Warnings, problem)
 	}
+	made.in.spec.Warnings = append(made.in.spec.Warnings, leftOver(made)...)
 	found.Findings = findings(made)
 	switch {
 	case !found.Sound() || made.library:
@@ -104,23 +102,34 @@ func (in *interp) finding(problem diag.Problem, warning bool) Finding {
 	return made
 }
 
-// leftOver is what is found in the text of each file that ships not with rekey,
-// once it is evaluated.
-func leftOver(made *assembly) []diag.Problem {
-	in := made.in
-	if in.script == nil || in.script.Program == nil {
+// own are the files that are looked into once they are evaluated: those that do
+// not ship with rekey.
+func (a *assembly) own() []*tree.File {
+	if a.in.script == nil || a.in.script.Program == nil {
 		return nil
 	}
-	hooks := scriptOf(in, made.declared, nil).Hooks
+	return slices.DeleteFunc(slices.Clone(a.in.ordered), func(file *tree.File) bool {
+		return file.Program == nil || file != a.in.script && strings.HasPrefix(file.Name, embeddedModule)
+	})
+}
+
+// mistaken is what is certainly wrong in the text of the files, beside what an
+// evaluation and the checks of a run find.
+func mistaken(made *assembly) []diag.Problem {
 	var all []diag.Problem
-	for _, file := range in.ordered {
-		if file.Program == nil || file != in.script && strings.HasPrefix(file.Name, embeddedModule) {
-			continue
-		}
-		all = append(all, vet.Unused(file, file == in.script && !made.library, hooks)...)
+	for _, file := range made.own() {
+		all = append(all, vet.Duplicates(file)...)
+	}
+	return append(all, types.Check(scriptOf(made.in, made.declared, made.in.columns), made.own())...)
+}
+
+// leftOver is what the text of the files has and does not need.
+func leftOver(made *assembly) []diag.Problem {
+	var all []diag.Problem
+	for _, file := range made.own() {
+		all = append(all, vet.Unused(file, file == made.in.script && !made.library, scriptOf(made.in, made.declared, nil).Hooks)...)
 		all = append(all, vet.Unreachable(file)...)
 		all = append(all, vet.MixedIndent(file)...)
-		all = append(all, vet.Duplicates(file)...)
 	}
 	return all
 }

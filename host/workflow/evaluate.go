@@ -77,6 +77,7 @@ func usersSchema(ctx context.Context, in *interp, users *sourceValue) *source.Sc
 func checkTree(ctx context.Context, in *interp, declared *declaration) {
 	columns := usersSchema(ctx, in, declared.hooks.users)
 	if columns != nil {
+		in.columns = columns
 		in.schema.Store(newSchema(*columns))
 	}
 	script := scriptOf(in, declared, columns)

@@ -35,7 +35,8 @@ type interp struct {
 	spec     Spec
 	backends []*vet.Backend // of spec.Backends
 
-	schema   atomic.Pointer[schema] // of the users, once it is known
+	columns  *source.Schema         // of the users, as far as the script's files tell
+	schema   atomic.Pointer[schema] // the same, in a form to look names up in
 	patterns patterns
 }
 

@@ -83,7 +83,7 @@ func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
 			`w.star:4:25: workflow: there is no argument "bakend"; did you mean "backend"?`},
 		{"missing parameter", `workflow(backend = target)`, `w.star:4:1: workflow: users is missing; users: the users to treat`},
 		{"too many", `workflow(users, target, None, None, [], None, {}, None, None, "keep", [], 1)`, "w.star:4:1: workflow: 12 arguments, want at most 11"},
-		{"given twice", `workflow(users, users = users, backend = target)`, "w.star:4:10: workflow: users is given twice"},
+		{"given twice", `workflow(users, users = users, backend = target)`, "w.star:4:10: workflow: users is given twice; give it once"},
 		{"wrong type", `workflow(users = "users.csv", backend = target)`, `w.star:4:10: workflow: users: want a source of users such as csv(), got string`},
 		{"wrong type of a backend", `workflow(users = users, backend = "memory")`, `w.star:4:25: workflow: backend: want what backend() makes, got string`},
 		{"wrong type of an element", `workflow(users = users, backend = target, order_by = ["login", 3])`, `w.star:4:43: workflow: order_by: element 2: want string, got int`},
@@ -108,7 +108,7 @@ func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
 
 		// columns
 		{"order_by of no column", `workflow(users = users, backend = target, order_by = ["taem"])`, `w.star:4:43: order_by: the users have no column "taem"; did you mean "team"?`},
-		{"order_by of a secret", `workflow(users = users, backend = target, order_by = ["temporary"])`, `w.star:4:43: order_by: column "temporary" is secret`},
+		{"order_by of a secret", `workflow(users = users, backend = target, order_by = ["temporary"])`, `w.star:4:43: order_by: column "temporary" is secret; order by another column`},
 		{"no such column in a hook", "def select(user):\n    return user.taem == \"it-ops\"\nworkflow(users = users, backend = target, select = select)",
 			`w.star:5:17: the users have no column "taem"; did you mean "team"?`},
 		{"no such column by name", "def select(user):\n    return user[\"e mail\"] != \"\"\nworkflow(users = users, backend = target, select = select)",
