@@ -17,7 +17,7 @@ func checkOrder(check *checker) {
 			misuse := lang.NoColumn(name, check.columns.names)
 			problem.Message, problem.Fix = "order_by: "+misuse.Message, misuse.Fix
 		case check.columns.isSecret(name):
-			problem.Message = "order_by: column " + quoted(name) + " is secret"
+			problem.Message, problem.Fix = "order_by: column "+quoted(name)+" is secret", "order by another column"
 		default:
 			continue
 		}
