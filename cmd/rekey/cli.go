@@ -66,6 +66,7 @@ type cli struct {
 	Check      checkCmd      `cmd:"" aliases:"lint" group:"Write:" help:"Find the mistakes in scripts and libraries, without starting anything."`
 	Fmt        fmtCmd        `cmd:"" group:"Write:" help:"Format scripts and libraries."`
 	Test       testCmd       `cmd:"" group:"Write:" help:"Run the tests of scripts, without touching a system."`
+	Explain    explainCmd    `cmd:"" group:"Write:" help:"Say what a script would do with one user, and why."`
 	Docs       docsCmd       `cmd:"" group:"Write:" help:"Explain the names that scripts can use."`
 	Backends   backendsCmd   `cmd:"" group:"Write:" help:"List the backends, or explain one."`
 	Plugin     pluginCmd     `cmd:"" group:"Write:" help:"Write, develop, try, add, list, verify, upgrade, remove, test or sign plugins of others."`

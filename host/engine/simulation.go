@@ -15,7 +15,10 @@ import (
 type simulation struct {
 	answer func(ordinal int, step journal.Step) *journal.Result // nil, or a nil result: the step succeeds
 	looks  int                                                  // which of the made-up accounts a find finds
+	notes  bool                                                 // wishes are kept
 	plain  bool                                                 // values are placeholders, not minted
+
+	wishes map[int]GenerateStep // of each generate, by its ordinal
 
 	asked []journal.Step // all but generate, in order
 	at    []int          // their ordinals
@@ -40,6 +43,17 @@ func (s *simulation) step(ordinal int, step journal.Step) journal.Result {
 		result.Account = &account
 	}
 	return result
+}
+
+// wish keeps what a generate asks for.
+func (s *simulation) wish(ordinal int, wish GenerateStep) {
+	if s == nil || !s.notes {
+		return
+	}
+	if s.wishes == nil {
+		s.wishes = map[int]GenerateStep{}
+	}
+	s.wishes[ordinal] = wish
 }
 
 // changes are the steps that would change something.

@@ -125,6 +125,7 @@ func (s *Steps) Generate(ctx context.Context, wish GenerateStep) (*journal.Value
 	if s.trial != nil {
 		return s.trial.generate(ctx, s.n, wish)
 	}
+	s.simulation.wish(s.n, wish)
 	if s.simulation != nil && s.simulation.plain {
 		return s.simulation.value(ctx, s.run, wish, s.n)
 	}

@@ -147,6 +147,10 @@ func (d *Draft) Add(p PlannedUser) error {
 	return nil
 }
 
+// Order is what users of one plan are sorted by, and then by Seq: those with the lesser
+// text come first.
+func (p PlannedUser) Order() []byte { return appendOrder(nil, p.Wave, p.Sort) }
+
 // put writes a row where it belongs: one of the first wave that nothing is sorted
 // by stands before all others, behind those like it that came before.
 func (d *Draft) put(p *PlannedUser, fold string) error {

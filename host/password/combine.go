@@ -71,6 +71,9 @@ func Combine(spec *Spec, demands []Demand) (*Recipe, error) {
 		return nil, &Contradiction{append(coreOf(rules, likely), "which hardly any value meets"), split(spec, demands)}
 	}
 	recipe.check = checkOf(spec, demands, recipe)
+	for _, rule := range rules {
+		recipe.rules = append(recipe.rules, RuleText{rule.owner, rule.words})
+	}
 	return recipe, nil
 }
 

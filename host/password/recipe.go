@@ -45,8 +45,20 @@ type Recipe struct {
 	common   bool    // common passwords are refused
 	loss     float64 // bits that discarding values takes
 	dropped  []string
+	rules    []RuleText
 	check    func(text string, names []string) []sdk.Violation
 }
+
+// RuleText is one rule in words, and whose it is: a backend's label, "the script" or
+// "rekey".
+type RuleText struct {
+	Owner string `json:"owner"`
+	Rule  string `json:"rule"`
+}
+
+// Rules returns the rules that the recipe combines, in the order of their owners: the
+// script, the backends, rekey.
+func (r *Recipe) Rules() []RuleText { return r.rules }
 
 // Shape says what a value looks like: "20 characters", "6 words".
 func (r *Recipe) Shape() string {

@@ -18,6 +18,10 @@ import (
 // Coverage counts which lines of scripts are executed, and which ways their conditions
 // go. The zero Coverage is ready for use, by any number of workflows at once.
 type Coverage struct {
+	// Trace is told of each line as it is executed, by the goroutine that does; nil:
+	// nothing is.
+	Trace func(file string, line int)
+
 	making sync.Mutex // of the counters of one file
 	mu     sync.Mutex
 	files  []*covered
@@ -114,10 +118,10 @@ func (c *Coverage) names() starlark.StringDict {
 		})
 	}
 	add(lineName, func(args starlark.Tuple) starlark.Value {
-		file(args).lines[number(args[1])].Add(1)
+		c.executed(file(args), number(args[1]))
 		return starlark.None
 	})
-	add(valueName, func(args starlark.Tuple) starlark.Value { file(args).lines[number(args[1])].Add(1); return args[2] })
+	add(valueName, func(args starlark.Tuple) starlark.Value { c.executed(file(args), number(args[1])); return args[2] })
 	add(takenName, func(args starlark.Tuple) starlark.Value {
 		way := 0
 		if args[3].Truth() {
@@ -127,6 +131,13 @@ func (c *Coverage) names() starlark.StringDict {
 		return args[3]
 	})
 	return names
+}
+
+func (c *Coverage) executed(file *covered, line int) {
+	file.lines[line].Add(1)
+	if c.Trace != nil {
+		c.Trace(file.name, line)
+	}
 }
 
 func number(value starlark.Value) int {
