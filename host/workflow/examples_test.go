@@ -66,7 +66,10 @@ func TestEveryExampleLoads(t *testing.T) {
 			if strings.Contains(e.Example, `csv("users.csv", key = "login")`) {
 				text = strings.ReplaceAll(text, `csv("users.csv", key = "login")`, `csv("people.csv", key = "login")`)
 			}
-			w, err := Load(context.Background(), script(t, text, files...))
+			options := script(t, text, files...)
+			options.Blind = strings.Contains(text, ".xlsx\", key") // the workbook is not there
+			checkFindsNothing(t, text, options)
+			w, err := Load(context.Background(), options)
 			if err != nil {
 				t.Fatalf("%s\n\n%v", text, err)
 			}
@@ -75,6 +78,24 @@ func TestEveryExampleLoads(t *testing.T) {
 				callHooks(t, text, w)
 			}
 		})
+	}
+}
+
+// checkFindsNothing holds that an example has no mistakes; what is left over of it
+// may be.
+func checkFindsNothing(t *testing.T, text string, options Options) {
+	t.Helper()
+	found, err := Check(context.Background(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, finding := range found.Findings {
+		if !finding.Warning {
+			t.Errorf("%s\n\n%s", text, finding)
+		}
+	}
+	if found.Flow != nil {
+		closeQuietly(found.Flow)
 	}
 }
 
