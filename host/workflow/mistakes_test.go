@@ -231,13 +231,10 @@ func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
 			`w.star:4:43: workflow: two reports are written to "a.csv"; give each a path of its own`},
 
 		// what comes later
-		{"workbook", `x = report.xlsx("a")`, `w.star:4:5: report.xlsx comes later; until then use report.csv()`},
 		{"letters", `x = report.letters("a")`, `w.star:4:5: report.letters comes later; until then use report.csv() and a mail merge`},
-		{"xlsx", `x = xlsx("a.xlsx", key = "a")`, `w.star:4:5: xlsx comes later; until then use csv()`},
-		{"report.xlsx", `x = report.xlsx("a.xlsx")`, `w.star:4:5: report.xlsx comes later; until then use report.csv()`},
 		{"letters", `x = report.letters("a.pdf")`, `w.star:4:5: report.letters comes later; until then use report.csv() and a mail merge`},
-		{"later, in a hook", "def rotate(user, step):\n    step.generate(policy = report.xlsx(\"a\"))\nworkflow(users = users, rotate = rotate)",
-			`w.star:5:28: report.xlsx comes later; until then use report.csv()`},
+		{"later, in a hook", "def rotate(user, step):\n    step.generate(policy = report.letters(\"a\"))\nworkflow(users = users, rotate = rotate)",
+			`w.star:5:28: report.letters comes later; until then use report.csv() and a mail merge`},
 
 		// the language
 		{"an error of the interpreter", "def f(x):\n    return 1 // x\ny = f(0)", `w.star:5:14: floored division by zero (called from w.star:6)`},

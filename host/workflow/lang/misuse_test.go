@@ -51,7 +51,7 @@ func TestNamesOutOfTheirPlaceSayWhereTheyBelong(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.wants)
 		}
 	}
-	if got := table.Lookup("xlsx").ComesLater().Error(); got != "xlsx comes later; until then use csv()" {
+	if got := table.Lookup("report.letters").ComesLater().Error(); got != "report.letters comes later; until then use report.csv() and a mail merge" {
 		t.Error(got)
 	}
 }

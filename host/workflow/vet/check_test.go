@@ -28,7 +28,7 @@ func TestMistakesInRotate(t *testing.T) {
 		{"a parameter that is assigned to", "user = struct(logn = 1)\nx = user.logn", ""},
 		{"in a loop", "for user in []:\n    x = user.logn\n" + sets, ""},
 		{"a name of the language that is not there", sets + "x = re.seek(\"a\", \"b\")", `w.star:7:12: re has no "seek"`},
-		{"a function that comes later", "x = report.xlsx(\"a\")", "w.star:6:9: report.xlsx comes later; until then use report.csv()"},
+		{"a function that comes later", "x = report.letters(\"a\")", "w.star:6:9: report.letters comes later; until then use report.csv() and a mail merge"},
 		{"a source in a hook", "x = csv(\"a\", key = \"b\")", "w.star:6:9: csv cannot be used in rotate; make it at top level and give it a name"},
 
 		// secrets
