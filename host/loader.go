@@ -91,5 +91,12 @@ func loadFor(ctx context.Context, run *ledger.Run, options workflow.Options) (*w
 		return nil, errors.Join(err, flow.Close())
 	}
 	flow.Use(schema)
+	kept, err := settingsOf(run.Header())
+	if err != nil {
+		return nil, errors.Join(err, flow.Close())
+	}
+	if kept.User != "" {
+		flow.Reports = nil
+	}
 	return flow, nil
 }

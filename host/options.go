@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"github.com/rekey-host/rekey/sdk/secret"
 	"strconv"
 	"strings"
 	"unicode"
@@ -15,6 +16,9 @@ type Script struct {
 	Path   string
 	Params []string // NAME=VALUE
 	Rows   []any    // see workflow.Options.Rows
+
+	User  string       // the only one to treat, by key, and without the script's reports; "": all
+	Value secret.Value // what generate gives for that user; absent: a generated one
 }
 
 // parameters reads NAME=VALUE arguments.

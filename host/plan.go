@@ -19,6 +19,7 @@ import (
 type planner struct {
 	*Session
 	given    map[string]string                    // parameters
+	user     string                               // the only one; "": all
 	ask      func(context.Context, Preview) error // before the plan is frozen
 	warnings []string
 }
@@ -34,6 +35,11 @@ func (p *planner) plan(stop context.Context, script Script) error {
 	flow, err := p.loader.load(stop, script.Path, given)
 	if err != nil {
 		return err
+	}
+	if p.user = script.User; p.user != "" {
+		if err := flow.Only(stop, p.user, script.Value); err != nil {
+			return errors.Join(err, flow.Close())
+		}
 	}
 	p.use(flow, flow)
 	for _, warning := range flow.Warnings {
@@ -81,7 +87,7 @@ func (p *planner) unfinished(ctx context.Context) error {
 // paths in them mean the same only in the same directory.
 func (p *planner) same(ctx context.Context, head ledger.Header) bool {
 	kept, err := settingsOf(head)
-	return err == nil && kept.Dir == p.place.dir && head.Script == p.flow.Name && maps.Equal(head.Params, p.given) &&
+	return err == nil && kept.Dir == p.place.dir && kept.User == p.user && head.Script == p.flow.Name && maps.Equal(head.Params, p.given) &&
 		p.plugins.configured(ctx, head.Backends, p.flow)
 }
 
@@ -260,7 +266,7 @@ func (p *planner) header(ctx context.Context) (ledger.Header, error) {
 		return ledger.Header{}, err
 	}
 	files = append(files, absolutes(p.place.dir, recipientFiles(host.Recipients))...)
-	if head.Settings, err = json.Marshal(settings{Dir: p.place.dir, Files: files}); err != nil {
+	if head.Settings, err = json.Marshal(settings{Dir: p.place.dir, Files: files, User: p.user}); err != nil {
 		return ledger.Header{}, err
 	}
 	for i, file := range flow.Files {
@@ -290,6 +296,7 @@ func sourcePins(ctx context.Context, users source.Source) ([]ledger.SourcePin, e
 // settings is what a ledger keeps of a run's circumstances for the host alone.
 type settings struct {
 	Dir   string   `json:"dir"`             // where its relative paths lead from
+	User  string   `json:"user,omitempty"`  // the only one of the source that it treats
 	Files []string `json:"files,omitempty"` // that its backends work on, and those of their secrets and of recipients
 }
 

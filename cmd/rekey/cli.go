@@ -44,6 +44,7 @@ type cli struct {
 	Plan   planCmd   `cmd:"" group:"Rotate:" help:"Freeze a run without changing anything; resume applies exactly that."`
 	Resume resumeCmd `cmd:"" group:"Rotate:" help:"Go on with a run that was planned, stopped, held, killed or interrupted."`
 	Retry  retryCmd  `cmd:"" group:"Rotate:" help:"Put failed and partial users of a run back, and apply them at once."`
+	Set    setCmd    `cmd:"" group:"Rotate:" help:"Give one user of a script a new password, and print what came of it as JSON."`
 
 	Approve approveCmd `cmd:"" group:"Rotate:" help:"Release the hold of a wave; resume goes on."`
 

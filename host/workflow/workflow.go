@@ -190,6 +190,7 @@ func (w *Workflow) Rotate(ctx context.Context, row source.Row, steps *engine.Ste
 }
 
 func (w *Workflow) rotate(ctx context.Context, row source.Row, steps stepper) (verdict journal.Verdict) {
+	steps = w.given(row, steps)
 	if w.hooks.rotate == nil {
 		return standard(ctx, w.hooks.target, row, steps)
 	}
