@@ -96,7 +96,7 @@ func (p plugins) openOne(ctx context.Context, flow *workflow.Workflow, spec work
 	}
 	into.list = append(into.list, engine.Backend{
 		Label: spec.Label, Description: description, Abilities: instance.Abilities(), Instance: instance,
-		Concurrency: config.Concurrency, Rate: rateOf(description, spec), Timeout: config.Timeout,
+		Concurrency: config.Concurrency, Rate: paceOf(instance, rateOf(description, spec)), Timeout: config.Timeout,
 		Attempts: spec.Attempts, Patience: spec.Patience, StreamsVerify: true,
 	})
 	return nil

@@ -20,6 +20,20 @@ type StandIn interface {
 	Close() error
 }
 
+// Paced is a StandIn that keeps a rate by itself, on a clock that is not the machine's.
+type Paced interface {
+	Pace(perSecond float64)
+}
+
+// paceOf returns the rate that the engine keeps; 0: the instance does.
+func paceOf(instance StandIn, perSecond float64) float64 {
+	if paced, ok := instance.(Paced); ok {
+		paced.Pace(perSecond)
+		return 0
+	}
+	return perSecond
+}
+
 // launched is the plugin's instance behind it; nil: it stands in for one.
 func launched(instance StandIn) *launch.Instance {
 	made, _ := instance.(*launch.Instance)

@@ -3,6 +3,7 @@ package scripttest
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/rekey-host/rekey/host"
 	"github.com/rekey-host/rekey/sdk"
@@ -19,10 +20,12 @@ type fake struct {
 	life        *life
 	target      *memory.Instance
 	ctx         context.Context // of the life
+	each        time.Duration   // that a call takes by the rate of the script; 0: none
 }
 
 var (
 	_ host.StandIn = (*fake)(nil)
+	_ host.Paced   = (*fake)(nil)
 	_ sdk.Resolver = (*fake)(nil)
 )
 
@@ -35,12 +38,25 @@ func openFake(world *world, life *life, description sdk.Description, config sdk.
 	if err != nil {
 		return nil, err
 	}
-	return &fake{config.Label, description, world, life, opened.(*memory.Instance), life.ctx}, nil
+	return &fake{config.Label, description, world, life, opened.(*memory.Instance), life.ctx, 0}, nil
 }
 
 // Abilities are those of the plugin.
 func (f *fake) Abilities() []sdk.Ability {
 	return slices.DeleteFunc(slices.Clone(f.description.Abilities), func(ability sdk.Ability) bool { return ability == sdk.CanBatch })
+}
+
+// Pace has each call take its time by the clock of the run.
+func (f *fake) Pace(perSecond float64) {
+	if perSecond > 0 {
+		f.each = time.Duration(float64(time.Second) / perSecond)
+	}
+}
+
+// happens notes a call.
+func (f *fake) happens() {
+	f.world.clock.happens()
+	f.world.clock.advance(f.each)
 }
 
 // Close does nothing: the accounts are the world's.
@@ -93,7 +109,7 @@ func (f *fake) apply(op sdk.Operation) sdk.Receipt {
 
 // carryOut lets the test and the scenario interfere with an operation.
 func (f *fake) carryOut(op sdk.Operation, act func(sdk.Operation) sdk.Receipt) sdk.Receipt {
-	f.world.clock.happens()
+	f.happens()
 	at := place{f.label, op.Account, op.Kind}
 	if f.life.dead() {
 		return gone()
@@ -153,7 +169,7 @@ func (f *fake) note(op sdk.Operation, receipt sdk.Receipt, applied bool) {
 
 // reads lets the test and the scenario interfere with a question.
 func (f *fake) reads(verb string, at place, value secret.Value) *sdk.Error {
-	f.world.clock.happens()
+	f.happens()
 	if f.life.dead() || f.world.isLost(at) {
 		return sdk.Errorf(sdk.ConnectionLost, "no answer came")
 	}

@@ -190,6 +190,9 @@ func (s *suite) thread(ctx context.Context, printed *lines) *starlark.Thread {
 		at := thread.CallFrame(1).Pos
 		_, _ = fmt.Fprintf(printed, "%s:%d: %s\n", at.Filename(), at.Line, text)
 	}}
+	thread.Load = func(*starlark.Thread, string) (starlark.StringDict, error) {
+		return nil, errors.New("a test loads no file: it runs scripts, and its helpers stand in it")
+	}
 	thread.SetMaxExecutionSteps(mostSteps)
 	context.AfterFunc(ctx, func() { thread.Cancel("interrupted") })
 	return thread

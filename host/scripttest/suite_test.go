@@ -78,7 +78,7 @@ func check(t *testing.T, got, want map[string]string) {
 }
 
 const rotates = `
-b = backend("memory", label = "bank")
+b = backend("memory", label = "bank", rate = param.string("rate", default = "1000/s"))
 pause = param.duration("pause", default = "0s")
 def select(user):
     return skip("left") if user.team == "gone" else True
@@ -130,6 +130,10 @@ def test_time(t):
     run = t.run("s.star", users = people, params = {"pause": "10m"}, approve = True)
     t.true(run.elapsed >= 600 and run.elapsed < 660)
 
+def test_rate(t):
+    run = t.run("s.star", users = people, params = {"rate": "1/m"}, approve = True)
+    t.true(run.elapsed >= 300)
+
 def test_retries(t):
     run = t.run("s.star", users = people, approve = True, fail = {"bank.set ann": ["Unreachable", "Unreachable", ""], "verify cyd": "NotAccepted"})
     t.eq(run.users["ann"].status, "done")
@@ -148,7 +152,7 @@ def test_killed_once(t):
 
 def test_killed_everywhere(t):
     t.run("s.star", users = people, backends = accounts, approve = True, crash_after = "every")
-`), map[string]string{"test_held": "", "test_approved": "", "test_plan": "", "test_time": "", "test_retries": "", "test_mistake": "", "test_killed_once": "", "test_killed_everywhere": ""})
+`), map[string]string{"test_held": "", "test_approved": "", "test_plan": "", "test_time": "", "test_rate": "", "test_retries": "", "test_mistake": "", "test_killed_once": "", "test_killed_everywhere": ""})
 }
 
 // TestAFailureSaysWhereAndWhat was, and what was wanted.
