@@ -11,6 +11,7 @@ import (
 
 	driver "github.com/go-sql-driver/mysql"
 
+	"github.com/rekey-host/rekey/plugins/internal/timed"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -47,7 +48,7 @@ func newInstance(settings settings) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	instance := &Instance{settings: settings, admin: sql.OpenDB(connector)}
+	instance := &Instance{settings: settings, admin: sql.OpenDB(timed.Connector(connector))}
 	instance.admin.SetMaxOpenConns(settings.concurrency + 1) // one for a list
 	instance.admin.SetMaxIdleConns(settings.concurrency + 1)
 	return instance, nil

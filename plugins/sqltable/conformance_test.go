@@ -207,10 +207,8 @@ func target(t testing.TB, b base) backendtest.Target {
 	var server, setting string
 	if b.server != "" {
 		relay := reachtest.NewRelay(t, b.server)
-		made.Values["url"] = b.engine + "://127.0.0.1:" + relay.Port
-		if b.engine != "mysql" { // there rows of other accounts wait for one that is held
-			server, setting = "127.0.0.1:"+relay.Port, "url"
-		}
+		server, setting = "127.0.0.1:"+relay.Port, "url"
+		made.Values["url"] = b.engine + "://" + server
 		down = relay.Stop
 	} else {
 		path := made.Values["path"].(string)

@@ -16,6 +16,7 @@ import (
 	_ "modernc.org/sqlite" // the driver of SQLite
 
 	"github.com/rekey-host/rekey/plugins/internal/reach"
+	"github.com/rekey-host/rekey/plugins/internal/timed"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/health"
 )
@@ -127,5 +128,5 @@ func (s *settings) openMySQL() (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(connector), nil
+	return sql.OpenDB(timed.Connector(connector)), nil
 }
