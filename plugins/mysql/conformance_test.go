@@ -111,7 +111,8 @@ func target(t testing.TB) backendtest.Target {
 			{Field: "send", Value: "both"},
 			{Field: "ca_file", Value: "/no/such/file"},
 		},
-		Down: relay.Stop,
+		Down:   relay.Stop,
+		Server: "127.0.0.1:" + relay.Port, Setting: "url",
 	}
 }
 

@@ -98,7 +98,7 @@ func (i *Instance) session(ctx context.Context, value secret.Value) *sdk.Error {
 	if err != nil {
 		return sdk.Errorf(sdk.Internal, "%v", err)
 	}
-	once := sql.OpenDB(connector)
+	once := sql.OpenDB(always(connector))
 	defer once.Close()
 	var current string
 	if err := once.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&current); err != nil {

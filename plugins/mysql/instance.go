@@ -48,7 +48,7 @@ func newInstance(settings settings) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	instance := &Instance{settings: settings, admin: sql.OpenDB(timed.Connector(connector))}
+	instance := &Instance{settings: settings, admin: sql.OpenDB(timed.Connector(always(connector)))}
 	instance.admin.SetMaxOpenConns(settings.concurrency + 1) // one for a list
 	instance.admin.SetMaxIdleConns(settings.concurrency + 1)
 	return instance, nil

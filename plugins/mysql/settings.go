@@ -2,11 +2,13 @@ package mysql
 
 import (
 	"context"
+	sqldriver "database/sql/driver"
 	"net"
 
 	driver "github.com/go-sql-driver/mysql"
 
 	"github.com/rekey-host/rekey/plugins/internal/reach"
+	"github.com/rekey-host/rekey/plugins/internal/timed"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -61,4 +63,9 @@ func (s *settings) config(user string, password secret.Value) *driver.Config {
 	// A value is quoted as this mode reads it.
 	config.Params = map[string]string{"sql_mode": "''"}
 	return config
+}
+
+// always is a connector that the driver's chance keeps from nothing.
+func always(connector sqldriver.Connector) sqldriver.Connector {
+	return timed.Again(connector, driver.ErrMalformPkt)
 }

@@ -29,7 +29,7 @@ func (i *Instance) Verify(ctx context.Context, account, _ string, value secret.V
 	if err != nil {
 		return sdk.CannotTell, sdk.Errorf(sdk.Internal, "%v", err)
 	}
-	guest := sql.OpenDB(connector)
+	guest := sql.OpenDB(always(connector))
 	defer guest.Close()
 	var current string
 	err = guest.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&current)

@@ -128,5 +128,5 @@ func (s *settings) openMySQL() (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(timed.Connector(connector)), nil
+	return sql.OpenDB(timed.Connector(timed.Again(connector, driver.ErrMalformPkt))), nil
 }

@@ -1,6 +1,6 @@
-// Package timed ends what a driver of database/sql would wait for without an end: the
-// answers to COMMIT and ROLLBACK, which that of MySQL reads whatever the context of the
-// transaction says. It knows no database.
+// Package timed makes up for what a driver of database/sql leaves undone: it ends what
+// that would wait for without an end, the answers to COMMIT and ROLLBACK, which that of
+// MySQL reads whatever the context of the transaction says. It knows no database.
 package timed
 
 import (
