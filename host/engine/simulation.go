@@ -87,8 +87,10 @@ func placeholder() secret.Value { return secret.New("simulated") }
 // madeUpAccounts is how many different accounts there are to find.
 const madeUpAccounts = 3
 
-// madeUp is an account that a find finds: the first one is active, and says as little
-// as a backend may; the others are unlike it in all that a hook can look at.
+// madeUp is an account that a find finds. All are active, as one that a step may be
+// taken on is: a hook that ends early for any other would hide what comes after. The
+// first says as little as a backend may; the others are unlike it in all else that a hook
+// can look at.
 func madeUp(which int, name string) sdk.Account {
 	account := sdk.Account{Account: name, ID: name, Login: name, Status: sdk.StatusActive}
 	if which == 0 {
@@ -96,9 +98,8 @@ func madeUp(which int, name string) sdk.Account {
 	}
 	must := which == 1
 	account.ID, account.MustChange, account.ChangedAt = "id of "+name, &must, time.Unix(1_000_000_000, 0).UTC()
-	account.Kinds = []string{""}
-	if which == 2 {
-		account.Status, account.Kinds = sdk.StatusDisabled, nil
+	if must {
+		account.Kinds = []string{""}
 	}
 	return account
 }
