@@ -46,6 +46,13 @@ func (c *Checked) Sound() bool {
 func Check(ctx context.Context, options Options) (*Checked, error) {
 	options.Library = true
 	made, err := assemble(ctx, options)
+	for err == nil && made.lacksModules() && options.above < mostAbove {
+		var other *assembly
+		options.above++
+		if other, err = assemble(ctx, options); err == nil && !other.lacksModules() {
+			made = other
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +74,18 @@ func Check(ctx context.Context, options Options) (*Checked, error) {
 		found.Flow = made.workflow()
 	}
 	return found, err
+}
+
+// mostAbove is in how many directories above that of a library is looked for
+// those that it loads.
+const mostAbove = 4
+
+// lacksModules reports whether a library loads what is not there: it may lie below
+// the script whose directory its names are relative to.
+func (a *assembly) lacksModules() bool {
+	return a.library && slices.ContainsFunc(a.in.notes.all(a.in.rank), func(one diag.Problem) bool {
+		return strings.HasPrefix(one.Message, "load: ") && strings.HasSuffix(one.Message, " does not exist") && one.File == a.in.script.Shown
+	})
 }
 
 // findings are the notes and the warnings, by their places. Of two at one place the first
@@ -141,8 +160,10 @@ func callsWorkflow(file *tree.File) bool {
 	}
 	calls := false
 	syntax.Walk(file.Tree, func(node syntax.Node) bool {
-		call, is := node.(*syntax.CallExpr)
-		calls = calls || is && tree.Predeclared(call.Fn) == "workflow"
+		if call, is := node.(*syntax.CallExpr); is {
+			id, named := call.Fn.(*syntax.Ident)
+			calls = calls || named && id.Name == "workflow"
+		}
 		return !calls
 	})
 	return calls

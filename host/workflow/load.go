@@ -29,6 +29,7 @@ type loader struct {
 	coverage *Coverage           // nil: nothing is counted
 	reader   reader
 	script   string // as given
+	above    int    // directories between it and those that modules are named relative to
 	byName   map[string]*tree.File
 	order    []*tree.File // a file comes after those that it loads
 	seen     []*tree.File // in the order of their first load
@@ -44,8 +45,8 @@ func loadFiles(ctx context.Context, options Options, scope starlark.StringDict) 
 	}
 	defer done()
 	file := tree.New(options.Path, options.Path, text)
-	base := path.Base(filepath.ToSlash(options.Path))
-	made := &loader{ctx: ctx, scope: scope, backends: options.BackendNames, coverage: options.Coverage, reader: reader, script: options.Path, byName: map[string]*tree.File{base: file}, seen: []*tree.File{file}}
+	base := baseOf(options)
+	made := &loader{ctx: ctx, scope: scope, backends: options.BackendNames, coverage: options.Coverage, reader: reader, script: options.Path, above: options.above, byName: map[string]*tree.File{base: file}, seen: []*tree.File{file}}
 	made.prepare(file, []string{base})
 	return made, nil
 }
@@ -129,7 +130,17 @@ func (l *loader) shown(name string) string {
 	if strings.HasPrefix(name, embeddedModule) {
 		return name
 	}
-	return path.Join(path.Dir(filepath.ToSlash(l.script)), name)
+	return path.Join(path.Dir(filepath.ToSlash(l.script)), strings.Repeat("../", l.above), name)
+}
+
+// baseOf is the name by which modules would load the script.
+func baseOf(options Options) string {
+	full := options.Path
+	if options.above > 0 && !filepath.IsAbs(full) {
+		full = filepath.Join(options.WorkDir, full)
+	}
+	parts := strings.Split(filepath.ToSlash(full), "/")
+	return path.Join(parts[max(0, len(parts)-1-options.above):]...)
 }
 
 // names checks that the module has the names loaded from it.

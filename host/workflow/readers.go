@@ -51,7 +51,7 @@ func openScript(ctx context.Context, options Options) (text []byte, reader reade
 	if text, err = bounded.Within(ctx, func() ([]byte, error) { return readScript(full) }); err != nil {
 		return nil, nil, done, err
 	}
-	root, err := os.OpenRoot(filepath.Dir(full))
+	root, err := os.OpenRoot(filepath.Join(filepath.Dir(full), strings.Repeat("../", options.above)))
 	if err != nil {
 		return nil, nil, done, err
 	}

@@ -37,6 +37,9 @@ type Options struct {
 	// Library takes a script that does not call workflow() for a file that others
 	// load. Check alone looks at such.
 	Library bool
+	// above is how many directories above that of a library the one is that modules
+	// are named relative to: that of the script which loads it.
+	above int
 
 	// Rows stand for the rows of each source that the script opens: texts are keys,
 	// else map[string]any by column. nil: sources are read.

@@ -66,6 +66,7 @@ func assemble(ctx context.Context, options Options) (made *assembly, err error) 
 	made = &assembly{in: newInterp(options), declared: &declaration{}}
 	made.language = newLanguage(made.in, made.declared)
 	blocked, err := read(ctx, made.in, made.language.predeclared())
+	made.library = options.Library && !callsWorkflow(made.in.script)
 	if err != nil || blocked {
 		return made, err
 	}
@@ -73,7 +74,6 @@ func assemble(ctx context.Context, options Options) (made *assembly, err error) 
 	if err != nil {
 		return nil, err
 	}
-	made.library = options.Library && !callsWorkflow(made.in.script)
 	if made.library {
 		return made, nil
 	}
