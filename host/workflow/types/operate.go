@@ -114,7 +114,9 @@ func contains(in, what kind) bool {
 	switch in.name {
 	case tString, tBytes:
 		return what.name == in.name || in.name == tBytes && what.name == tInt
-	case tList, tTuple, tDict, tSet, tRange, tUser, tMatch:
+	case tList, tTuple, tDict, tSet:
+		return in.of == nil || slices.ContainsFunc(in.of, func(one kind) bool { return alike(one, what) })
+	case tRange, tUser, tMatch:
 		return true
 	case tInt, tFloat, tBool, tNone, tFunction, tSecret, tDate, tVerdict:
 		return false
