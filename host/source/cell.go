@@ -50,7 +50,7 @@ func controlIn(column Column, text []byte) *complaint {
 // brokenLine is the complaint of a key or a secret of several lines: the likely
 // cause is a quote that belongs to a value before it.
 func brokenLine(what string, column Column) *complaint {
-	return &complaint{Message: fmt.Sprintf("%s %q has a line break", what, column.Name), Fix: "write it on one line; where a quote is open by mistake, double it or close it"}
+	return &complaint{Message: fmt.Sprintf("%s %q has a line break", what, column.Name), Fix: "write it on one line; in a CSV file, a quote before it may not be closed"}
 }
 
 // withoutBreaks is the text without its line ends, LF and CRLF.
@@ -161,7 +161,7 @@ func textFlaw(column Column, text string) *complaint {
 	switch {
 	case !utf8.ValidString(text):
 		return &complaint{Message: fmt.Sprintf("column %q is not valid utf-8", column.Name)}
-	case hasControl([]byte(text)):
+	case hasControl(withoutBreaks([]byte(text))):
 		return controlFlaw(column)
 	}
 	return nil

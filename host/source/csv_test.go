@@ -155,9 +155,9 @@ func TestCSVNamesWhatIsWrong(t *testing.T) {
 		{"open quote", "ann,\"one\nbob,two", nil, "users.csv:1:5: the quoted value that begins here does not end in the file; close it; where the quote belongs to the value, double it, or set quote=None"},
 		{"a quote that ends users later", "\"ann\",\"one\n\"bob\",\"two\"\n", nil, "users.csv:2:2: the quoted value that begins on line 1 ends here, and text follows it; close it where it ends; where a quote belongs to the value, double it, or set quote=None"},
 		{"a quote that ends nowhere near", "ann,\"one" + strings.Repeat("\nbob,two", 1100), nil, "users.csv:1:5: the quoted value that begins here goes on for 1000 lines; close it; where the quote belongs to the value, double it, or set quote=None"},
-		{"a key of two lines", "\"an\nn\",one", nil, `users.csv:1: key column "login" has a line break; write it on one line; where a quote is open by mistake, double it or close it`},
+		{"a key of two lines", "\"an\nn\",one", nil, `users.csv:1: key column "login" has a line break; write it on one line; in a CSV file, a quote before it may not be closed`},
 		{"a byte that is not text in a value of lines", "ann,\"one\ntw\xe9\"", nil, `users.csv:2:3: not valid utf-8 at byte 3 of the line; set encoding = to what the file is in: "windows-1252" in the west of Europe, "windows-1250" in its middle, "windows-1251" for Cyrillic, or another IANA name`},
-		{"a value with a line break", "ann,\"one\ntwo\nthree\"\nbob\n", nil, `users.csv:1: secret column "pw" has a line break; write it on one line; where a quote is open by mistake, double it or close it` + "\n" +
+		{"a value with a line break", "ann,\"one\ntwo\nthree\"\nbob\n", nil, `users.csv:1: secret column "pw" has a line break; write it on one line; in a CSV file, a quote before it may not be closed` + "\n" +
 			"users.csv:4: 1 column, want 2; add the missing values or set delimiter="},
 		{"another delimiter behind a quote", `"ann";"one"`, nil, `users.csv:1:6: a quoted value is followed by ";", and delimiter= is ","; set delimiter=";"`},
 		{"another delimiter in a quoted header", `"login"	"pw"` + "\n", headed, `users.csv:1:8: a quoted value is followed by "\t", and delimiter= is ","; set delimiter="\t"`},

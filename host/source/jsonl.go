@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/rekey-host/rekey/host/diag"
@@ -191,8 +192,8 @@ func (r *jsonlReader) parse(line []byte) ([]any, error) {
 // row's key of the key's.
 func (r *jsonlReader) cell(row *Row, i int) *complaint {
 	column := r.schema.Columns[i]
-	if controlWithin(row.Cells[i]) {
-		return controlFlaw(column)
+	if bad := controlOf(column, i == r.schema.Key, row.Cells[i]); bad != nil {
+		return bad
 	}
 	var bad *complaint
 	switch {
@@ -239,11 +240,27 @@ func keyOf(column Column, cell any) (string, *complaint) {
 	return "", &complaint{Message: fmt.Sprintf("key column %q is not a string or a whole number", column.Name), Fix: "quote it"}
 }
 
-// controlWithin reports whether a value holds a control character, however deep.
+// controlOf finds a control character in a value. A text may have several lines,
+// a key and a secret may not.
+func controlOf(column Column, key bool, cell any) *complaint {
+	text, isText := cell.(string)
+	switch {
+	case controlWithin(cell):
+		return controlFlaw(column)
+	case isText && column.Secret && strings.Contains(text, "\n"):
+		return brokenLine("secret column", column)
+	case isText && key && strings.Contains(text, "\n"):
+		return brokenLine("key column", column)
+	}
+	return nil
+}
+
+// controlWithin reports whether a value holds a control character, however deep;
+// the ends of its lines are none.
 func controlWithin(cell any) bool {
 	switch v := cell.(type) {
 	case string:
-		return hasControl([]byte(v))
+		return hasControl(withoutBreaks([]byte(v)))
 	case []any:
 		for _, value := range v {
 			if controlWithin(value) {

@@ -127,6 +127,9 @@ func (b *listBuilder) row(schema Schema, count int, record map[string]any) Row {
 			row.Key, bad = keyOf(column, cell)
 		}
 		if bad == nil {
+			bad = controlOf(column, i == schema.Key, cell)
+		}
+		if bad == nil {
 			bad = cellFlaw(column, i == schema.Key, cell)
 		}
 		if bad != nil {

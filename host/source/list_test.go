@@ -3,6 +3,7 @@ package source_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -167,6 +168,21 @@ func TestRowsEndsWithItsContext(t *testing.T) {
 	for _, s := range []source.Source{list(t, "login", "ann"), jsonl(t, `{"login":"ann"}`, source.JSONLOptions{Key: "login"})} {
 		if err := s.Rows(ctx, func(source.Row) error { return nil }); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: Rows: %v, want context.Canceled", s.Name(), err)
+		}
+	}
+}
+
+// TestListTakesTextsOfSeveralLines, but for keys and secrets.
+func TestListTakesTextsOfSeveralLines(t *testing.T) {
+	for want, item := range map[string]map[string]any{
+		"":                                    {"login": "ann", "pw": "x", "note": "a\nb"},
+		`key column "login" has a line break`: {"login": "a\nb", "pw": "x", "note": ""},
+		`control character in column "pw"; remove`:  {"login": "ann", "pw": secret.New("a\nb"), "note": ""},
+		`control character in column "note"; remov`: {"login": "ann", "pw": "x", "note": "a\tb"},
+	} {
+		_, err := source.List(source.ListOptions{Items: []any{item}, Key: "login", Secrets: []string{"pw"}})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %v, want %s", item["login"], err, want)
 		}
 	}
 }
