@@ -381,11 +381,17 @@ func (h *Host) Depot(path string) (*depot.Depot, error) {
 		_, _, err := h.catalog.Locked(lock).Digest(name)
 		return err
 	}
-	return &depot.Depot{Dir: dir, Lock: lock, Taken: func(name string) bool { return h.Bundled[name] != nil }, Describe: h.catalog.DescribeIn, Judge: judge}, nil
+	return &depot.Depot{Dir: dir, Lock: lock, Taken: func(name string) bool { return h.Bundled[name] != nil }, Describe: h.catalog.DescribeIn, DescribeRemote: h.catalog.DescribeRemote, Judge: judge}, nil
 }
 
 // Backends lists the names of the backends.
-func (h *Host) Backends() []string { return h.catalog.Names() }
+func (h *Host) Backends() []string {
+	lock, err := lockOf(h, h.here(), "")
+	if err != nil {
+		return h.catalog.Names() // of each of them the lock's own error is told
+	}
+	return h.catalog.Locked(lock).Names()
+}
 
 // session returns a session over no run yet.
 func (h *Host) session(at place, options RunOptions) *Session {

@@ -19,6 +19,7 @@ import (
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/internal/bounded"
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/lockfile"
 	"github.com/rekey-host/rekey/host/workflow"
@@ -105,7 +106,7 @@ func (p plugins) openOne(ctx context.Context, flow *workflow.Workflow, spec work
 // looseness says what is not sure of a program.
 func looseness(spec workflow.BackendSpec, program catalog.Program) string {
 	state := "confined"
-	if program.Served != "" {
+	if program.Served == launch.Attached {
 		state = "pinned and not confined"
 	}
 	return fmt.Sprintf("backend %q: the plugin %s is not %s: %s", spec.Label, spec.Name, state, program.Loose)
@@ -252,8 +253,12 @@ func (p plugins) pins(ctx context.Context, flow *workflow.Workflow) ([]journal.B
 // grants.
 func (p plugins) pin(spec workflow.BackendSpec, description sdk.Description, program catalog.Program) journal.BackendPin {
 	values := p.values(spec, description)
-	reaches := realPaths(description, description.Reaches(values))
-	there, absent := pathsIn(description, reaches)
+	reaches := description.Reaches(values)
+	var there, absent []string
+	if !program.Far { // there the paths are others
+		reaches = realPaths(description, reaches)
+		there, absent = pathsIn(description, reaches)
+	}
 	if p.standIn != nil { // its accounts are in no file
 		there, absent = nil, nil
 	}

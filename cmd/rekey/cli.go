@@ -70,7 +70,7 @@ type cli struct {
 	Explain    explainCmd    `cmd:"" group:"Write:" help:"Say what a script would do with one user, and why."`
 	Docs       docsCmd       `cmd:"" group:"Write:" help:"Explain the names that scripts can use."`
 	Backends   backendsCmd   `cmd:"" group:"Write:" help:"List the backends, or explain one."`
-	Plugin     pluginCmd     `cmd:"" group:"Write:" help:"Write, develop, try, add, list, verify, upgrade, remove, test or sign plugins of others."`
+	Plugin     pluginCmd     `cmd:"" group:"Write:" help:"Write, develop, try, add, connect, list, verify, upgrade, remove, test or sign plugins of others."`
 	Completion completionCmd `cmd:"" group:"Write:" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCmd    `cmd:"" group:"Write:" help:"Print the version."`
 

@@ -210,10 +210,7 @@ const most = 128 << 10 // KiB
 // time, each user has one row and what it says is true, the plugin and its fault stand in
 // one line, no piece of a secret stands anywhere, and no process or socket is left.
 func TestEveryFaultyPluginIsToldAndHarmsNothing(t *testing.T) { // alone: others measure times
-	program := filepath.Join(filepath.Dir(binary), "faulty")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./testdata/faulty").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	program := faultyProgram(t)
 	list := wrongs()
 	runs := make([]*faultyRun, len(list))
 	for i, wrong := range list {

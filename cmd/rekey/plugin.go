@@ -15,6 +15,7 @@ import (
 type pluginCmd struct {
 	New     pluginNewCmd     `cmd:"" help:"Write a new backend into ./rekey-backend-NAME: it builds and keeps the contract as it is."`
 	Add     pluginAddCmd     `cmd:"" help:"Install a plugin, and lock it with what it asks for."`
+	Connect pluginConnectCmd `cmd:"" help:"Lock a plugin that serves on another machine, and who it is."`
 	List    pluginListCmd    `cmd:"" help:"List the plugins, and whether they are those of the lock file."`
 	Verify  pluginVerifyCmd  `cmd:"" help:"Compare the plugins with the lock file; exit status 2 if one is another."`
 	Upgrade pluginUpgradeCmd `cmd:"" help:"Replace a plugin by one that asks for no more than it was granted."`
@@ -126,6 +127,9 @@ func (t taking) told(app *app, what string, place *depot.Depot, entry depot.Entr
 }
 
 func signature(entry depot.Entry) string {
+	if entry.Remote != nil {
+		return "key SHA-256 " + entry.Remote.Pin[:16] + "…"
+	}
 	if entry.Signed == "" {
 		return "unsigned"
 	}
@@ -134,6 +138,9 @@ func signature(entry depot.Entry) string {
 
 // uses are the grants of a plugin, as its description says them.
 func uses(entry depot.Entry) string {
+	if entry.Remote != nil {
+		return "on another machine, " + entry.Remote.Address
+	}
 	if entry.State == depot.Unlocked {
 		return "what it may use is not known"
 	}

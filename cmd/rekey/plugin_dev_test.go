@@ -96,6 +96,10 @@ workflow(users = rows(["ann", "bob"], key = "login"), rotate = rotate)
 	if r := p.must(0, "show", "last", "--json"); !strings.Contains(r.stdout, `"served": "attached by REKEY_REATTACH, not pinned"`) {
 		t.Errorf("show --json: %s", r.stdout)
 	}
+	p.must(0, "audit", "export", "last", "--out", "all.bundle")
+	if bundle := p.read("all.bundle"); !strings.Contains(bundle, `"plugin growing":"growing 2 attached by REKEY_REATTACH, not pinned"`) {
+		t.Errorf("the bundle does not say that it was not pinned: %.2000s", bundle)
+	}
 	p.must(0, "plan", "x.star", "--new")
 	dev.end(t)
 	if r := p.must(2, "resume", "last", "--yes"); !strings.Contains(r.stderr, "is rekey plugin dev still running?") {

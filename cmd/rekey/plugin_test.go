@@ -73,7 +73,7 @@ func TestWordsAboutPlugins(t *testing.T) {
 	p := newPlace(t)
 	plugins := filepath.Join(p.dir, "plugins")
 	p.env = append(p.env, "REKEY_PLUGIN_DIR="+plugins)
-	if r := p.must(2, "plugin"); !strings.Contains(r.stderr, "plugin wants one of new, add, list, verify, upgrade, remove, test, sign, dev, call; ") {
+	if r := p.must(2, "plugin"); !strings.Contains(r.stderr, "plugin wants one of new, add, connect, list, verify, upgrade, remove, test, sign, dev, call; ") {
 		t.Errorf("plugin: %s", r.stderr)
 	}
 	if r := p.must(0, "plugin", "new", "--help"); !strings.Contains(r.stdout, `--lang="go"`) || !strings.Contains(r.stdout, `--target="http"`) {

@@ -21,6 +21,7 @@ import (
 	"github.com/rekey-host/rekey/host/lockfile"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/define"
+	"github.com/rekey-host/rekey/sdk/dial"
 	"github.com/rekey-host/rekey/sdk/strict"
 )
 
@@ -88,6 +89,7 @@ func (c *Catalog) Names() []string {
 	for name := range c.options.Reaches {
 		names = append(names, name)
 	}
+	names = append(names, c.lock.Remotes()...)
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -181,6 +183,9 @@ func (c *Catalog) DescribeIn(ctx context.Context, dir, name string) (sdk.Descrip
 // fits refuses a plugin that calls itself something else than its file, asks for
 // what it does not name, or for more than it was granted.
 func (c *Catalog) fits(description sdk.Description, command launch.Command) error {
+	if description.Name != command.Name && command.Reach != nil {
+		return fmt.Errorf("%s: the plugin there calls itself %q, and not %q; use that name", command.Reach.Where, description.Name, command.Name)
+	}
 	if description.Name != command.Name {
 		return fmt.Errorf("%s: the plugin calls itself %q; rename it to %s%s", command.Path, description.Name, prefix, description.Name)
 	}
@@ -224,6 +229,7 @@ type Program struct {
 	Confined   bool   // to the grants
 	Grants     launch.Grants
 	Loose      string // why it is not confined although nobody said so; "": it is, or somebody did
+	Far        bool   // it is on another machine
 	Served     string // where it runs, if this process does not start it; "": it does
 }
 
@@ -250,9 +256,9 @@ type placed struct {
 }
 
 func (p placed) program() Program {
-	made := Program{p.Path, p.Digest, p.definition, p.confined, p.Grants, p.loose, ""}
+	made := Program{p.Path, p.Digest, p.definition, p.confined, p.Grants, p.loose, false, ""}
 	if p.Reach != nil {
-		made.Served = p.Reach.Served
+		made.Served, made.Far = p.Reach.Served, p.Reach.Far
 	}
 	return made
 }
@@ -391,6 +397,8 @@ func (c *Catalog) command(name string) (launch.Command, error) {
 		return launch.Command{}, fmt.Errorf("%s: the name %q is that of a backend in rekey itself; rename or remove the file", path, name)
 	case bundled:
 		return launch.Command{Path: c.self, Args: []string{"serve-backend", name}, Name: name, Bundled: true}, nil
+	case reach != nil && reach.Far && slices.Contains(external, name):
+		return launch.Command{}, fmt.Errorf("%s: %s has the plugin %s at %s; remove the file, or rekey plugin add it", path, c.lock.Path(), name, reach.Where)
 	case reach != nil:
 		return launch.Command{Name: name, Reach: reach}, nil
 	case !slices.Contains(external, name):
@@ -401,7 +409,32 @@ func (c *Catalog) command(name string) (launch.Command, error) {
 
 // reach returns how a plugin is connected to that is not started here; nil: it is, or it
 // is not known.
-func (c *Catalog) reach(name string) *launch.Reach { return c.options.Reaches[name] }
+func (c *Catalog) reach(name string) *launch.Reach {
+	if attached := c.options.Reaches[name]; attached != nil {
+		return attached
+	}
+	if locked, ok := c.lock.Of(name); ok && locked.Remote != nil {
+		return remote(*locked.Remote)
+	}
+	return nil
+}
+
+// remote is how a plugin on another machine is connected to.
+func remote(at lockfile.Remote) *launch.Reach {
+	return &launch.Reach{Where: at.Address, Served: at.String(), Far: true, Endpoint: func() (dial.Endpoint, error) {
+		own, err := dial.ReadIdentity(at.Cert, at.Key)
+		return dial.Endpoint{Network: "tcp", Address: at.Address, TLS: dial.Pinned(own, at.Pin)}, err
+	}}
+}
+
+// DescribeRemote is Describe for a plugin on another machine, before it is locked.
+func (c *Catalog) DescribeRemote(ctx context.Context, name string, at lockfile.Remote) (sdk.Description, error) {
+	options := c.options
+	options.Reaches = map[string]*launch.Reach{name: remote(at)}
+	other := New(c.bundled, c.self, "", options)
+	description, err := other.Describe(ctx, name)
+	return description, errors.Join(err, other.Close())
+}
 
 // executable checks a file in the plugin directory. Only root and the user
 // who runs rekey may be able to put another in its place.

@@ -31,6 +31,8 @@ type Depot struct {
 	// Describe asks the plugin of that name in a directory what it is, with the
 	// checks that a run makes.
 	Describe func(ctx context.Context, dir, name string) (sdk.Description, error)
+	// DescribeRemote asks a plugin on another machine what it is.
+	DescribeRemote func(ctx context.Context, name string, at lockfile.Remote) (sdk.Description, error)
 	// Judge makes the checks of a run on an installed plugin under a lock, and
 	// starts nothing.
 	Judge func(lock *lockfile.Lock, name string) error
@@ -57,6 +59,8 @@ type Entry struct {
 	Egress  []string `json:"egress,omitempty"`
 	Paths   []string `json:"paths,omitempty"`
 	Copied  []string `json:"copied,omitempty"` // of a script that was just taken with its folder: what is in that
+
+	Remote *lockfile.Remote `json:"remote,omitempty"` // where it serves, if it is not installed here
 }
 
 // List returns what the directory and the lock file have, by name. Nothing is
@@ -96,6 +100,9 @@ func (d *Depot) entry(name string) Entry {
 	made := Entry{Name: name, Version: locked.Version, State: Locked, Path: d.path(name), From: locked.From, Signed: signer(locked.Key), Egress: locked.Egress, Paths: locked.Paths}
 	digest, _, err := launch.Digest(made.Path)
 	switch {
+	case locked.Remote != nil && errors.Is(err, fs.ErrNotExist):
+		made.Path, made.Remote = locked.Remote.Address, locked.Remote
+		return made
 	case errors.Is(err, fs.ErrNotExist):
 		made.State, made.Problem = Missing, "the lock file has it and the plugin directory does not; rekey plugin add it, or rekey plugin remove "+name
 		return made
@@ -133,6 +140,28 @@ type Options struct {
 // names stays.
 func (d *Depot) Add(ctx context.Context, from string, options Options) (Entry, error) {
 	return d.take(ctx, from, options, func(string, lockfile.Plugin) error { return nil })
+}
+
+// Connect writes the entry of a plugin that serves on another machine, once the two ends
+// know each other and it said what it is.
+func (d *Depot) Connect(ctx context.Context, name string, at lockfile.Remote) (Entry, error) {
+	if !lockfile.ValidName(name) {
+		return Entry{}, fmt.Errorf("%q is no name of a plugin: small letters, digits, - and _", name)
+	}
+	if _, err := os.Lstat(d.path(name)); err == nil {
+		return Entry{}, fmt.Errorf("%s: the plugin %s is installed here; rekey plugin remove %s first", d.path(name), name, name)
+	}
+	description, err := d.DescribeRemote(ctx, name, at)
+	if err != nil {
+		return Entry{}, err
+	}
+	if err := os.MkdirAll(d.Dir, 0o755); err != nil {
+		return Entry{}, err
+	}
+	if err := d.Lock.Set(name, lockfile.Plugin{Version: description.Version, Remote: &at}); err != nil {
+		return Entry{}, err
+	}
+	return d.entry(name), d.Lock.Write()
 }
 
 // Upgrade is Add for a plugin that the lock file has, and refuses one that asks

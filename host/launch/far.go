@@ -19,6 +19,7 @@ type Reach struct {
 	Where    string                        // in words, for messages
 	Served   string                        // what a run keeps of it on record: where it is, and who may answer there
 	Loose    string                        // what is not sure of it, for a warning; "": it is who it was
+	Far      bool                          // it is on another machine: the files that its settings name are there
 	Endpoint func() (dial.Endpoint, error) // asked at each connection
 	Patient  bool                          // an author may stop it for longer than its operations may take: it is never given up for that
 }
@@ -117,10 +118,12 @@ func (f *far) failed(err error) *StartError {
 		made.Message += "it did not say within " + f.options.StartTimeout.String() + " what it is"
 	case link != nil && link.Why() != "":
 		made.Message += link.Why()
+	case link == nil && away(err):
+		made.Away, made.Message = true, made.Message+"it cannot be reached: "+clean(f.dialing.Redact, reason(err).Error())
+		made.Fix = "see whether it serves there, and the network between"
 	default:
 		made.Message += clean(f.dialing.Redact, err.Error())
 	}
-	made.Away = link == nil && away(err)
 	return made
 }
 
@@ -128,6 +131,15 @@ func (f *far) failed(err error) *StartError {
 func away(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// reason is an error of the network without the address, which stands before it.
+func reason(err error) error {
+	var network *net.OpError
+	if errors.As(err, &network) {
+		return network.Err
+	}
+	return err
 }
 
 func (f *far) end() {

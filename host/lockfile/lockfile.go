@@ -39,11 +39,48 @@ type Lock struct {
 // Plugin is one entry.
 type Plugin struct {
 	Version string            `json:"version"`
-	From    string            `json:"from"`             // the file or archive that it was added from
-	SHA256  map[string]string `json:"sha256"`           // of its program, of a script's folder, in hex; by "os/arch"
+	From    string            `json:"from,omitempty"`   // the file or archive that it was added from
+	Remote  *Remote           `json:"remote,omitempty"` // where it serves, if it is not installed here; then it has no SHA-256
+	SHA256  map[string]string `json:"sha256,omitempty"` // of its program, of a script's folder, in hex; by "os/arch"
 	Egress  []string          `json:"egress,omitempty"` // granted, as its description says it
 	Paths   []string          `json:"paths,omitempty"`  // granted, as its description says it
 	Key     string            `json:"key,omitempty"`    // the verifier key of who signs it; "": unsigned
+}
+
+// Remote is a plugin that serves on another machine, and how the two ends know each
+// other. No secret is in it.
+type Remote struct {
+	Address string `json:"address"` // HOST:PORT
+	Pin     string `json:"pin"`     // SHA-256 of its public key, in hex
+	Cert    string `json:"cert"`    // file of what this end shows of itself
+	Key     string `json:"key"`     // file of the key to that
+}
+
+// addresses are HOST:PORT, an address of IPv6 in brackets.
+var addresses = regexp.MustCompile(`^(\[[0-9a-fA-F:.%]+\]|[^\s:/]+):[0-9]{1,5}$`)
+
+// String says where it is and who may answer there.
+func (r Remote) String() string { return "remote " + r.Address + ", key SHA-256 " + r.Pin }
+
+func (r Remote) valid() error {
+	if !addresses.MatchString(r.Address) {
+		return fmt.Errorf("remote: address: %q is no HOST:PORT", r.Address)
+	}
+	if !sum(r.Pin) {
+		return fmt.Errorf("remote: pin: %q is no SHA-256 in small hex", r.Pin)
+	}
+	for _, path := range []string{r.Cert, r.Key} {
+		if !filepath.IsAbs(path) {
+			return fmt.Errorf("remote: %q is no absolute path", path)
+		}
+	}
+	return nil
+}
+
+// sum reports whether a text is a SHA-256 in small hex.
+func sum(text string) bool {
+	bytes, err := hex.DecodeString(text)
+	return err == nil && len(bytes) == 32 && text == strings.ToLower(text)
 }
 
 // stored is the file.
@@ -147,14 +184,19 @@ func (p Plugin) valid(name string) error {
 	if !ValidName(name) {
 		return errors.New("the name is not one of small letters, digits, - and _")
 	}
-	if len(p.SHA256) == 0 {
+	switch {
+	case p.Remote != nil && len(p.SHA256) > 0:
+		return errors.New("it is remote and has a sha256; it is one of them")
+	case p.Remote != nil:
+		return p.Remote.valid()
+	case len(p.SHA256) == 0:
 		return errors.New("sha256: missing")
 	}
 	for platform, digest := range p.SHA256 {
 		if !platforms.MatchString(platform) {
 			return fmt.Errorf("sha256: %q is no platform such as linux/amd64", platform)
 		}
-		if sum, err := hex.DecodeString(digest); err != nil || len(sum) != 32 || digest != strings.ToLower(digest) {
+		if !sum(digest) {
 			return fmt.Errorf("sha256: %s: %q is no SHA-256 in small hex", platform, digest)
 		}
 	}
@@ -173,6 +215,11 @@ func (l *Lock) Names() []string {
 		return nil
 	}
 	return slices.Sorted(maps.Keys(l.plugins))
+}
+
+// Remotes are the names of the plugins that serve on other machines, sorted.
+func (l *Lock) Remotes() []string {
+	return slices.DeleteFunc(l.Names(), func(name string) bool { return l.plugins[name].Remote == nil })
 }
 
 // Of returns the entry of a plugin.

@@ -186,3 +186,33 @@ func TestAKeyInTheLockDemandsItsSignature(t *testing.T) {
 	must(t, os.WriteFile(lockfile.SignatureOf(program), []byte(strings.Replace(string(text), one, two, 1)), 0o644))
 	admits("edited", "no signature of author")
 }
+
+// TestARemotePluginIsLockedByItsKey, with no SHA-256 of a program and no secret.
+func TestARemotePluginIsLockedByItsKey(t *testing.T) {
+	t.Parallel()
+	lock := lockfile.New(filepath.Join(t.TempDir(), lockfile.Name))
+	good := lockfile.Remote{Address: "crm.example.com:7443", Pin: one, Cert: "/etc/rekey/crm.crt", Key: "/etc/rekey/crm.key"}
+	must(t, lock.Set("crm", lockfile.Plugin{Version: "1", Remote: &good}))
+	must(t, lock.Set("local", lockfile.Plugin{Version: "1"}.With(lockfile.Platform(), two)))
+	must(t, lock.Write())
+	read, err := lockfile.Read(lock.Path())
+	must(t, err)
+	if got, _ := read.Of("crm"); got.Remote == nil || *got.Remote != good || len(read.Remotes()) != 1 {
+		t.Errorf("got %+v, remote are %v", got, read.Remotes())
+	}
+	for want, change := range map[string]func(*lockfile.Remote){
+		`"crm.example.com" is no HOST:PORT`: func(r *lockfile.Remote) { r.Address = "crm.example.com" },
+		`pin: "12" is no SHA-256`:           func(r *lockfile.Remote) { r.Pin = "12" },
+		`"crm.crt" is no absolute path`:     func(r *lockfile.Remote) { r.Cert = "crm.crt" },
+		`"" is no absolute path`:            func(r *lockfile.Remote) { r.Key = "" },
+	} {
+		bad := good
+		change(&bad)
+		if err := lock.Set("crm", lockfile.Plugin{Remote: &bad}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if err := lock.Set("crm", lockfile.Plugin{Remote: &good}.With("linux/amd64", one)); err == nil {
+		t.Error("both are taken")
+	}
+}

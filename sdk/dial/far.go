@@ -19,8 +19,22 @@ type Endpoint struct {
 	TLS              *tls.Config // both ends show a certificate
 }
 
+// Identity reads what this end shows of itself, from PEM files; it makes both where
+// neither exists.
+func Identity(certFile, keyFile string) (tls.Certificate, error) {
+	return peer.Identity(certFile, keyFile)
+}
+
+// ReadIdentity is Identity, but makes nothing.
+func ReadIdentity(certFile, keyFile string) (tls.Certificate, error) {
+	return peer.Read(certFile, keyFile)
+}
+
 // Pin is the SHA-256 of the public key of a certificate, in hex.
 func Pin(own tls.Certificate) (string, error) { return peer.Pin(own.Certificate[0]) }
+
+// ValidPin reports whether a text is a pin.
+func ValidPin(text string) bool { return peer.ValidPin(text) }
 
 // NewIdentity makes a certificate and its key, in PEM.
 func NewIdentity() (cert, key []byte, err error) { return peer.New() }
@@ -46,6 +60,7 @@ type Link struct {
 	once sync.Once
 	mu   sync.Mutex
 	why  error // the first error of reading
+	told bool  // the other end said something
 }
 
 // tellIdle is after how long a silent peer is asked whether it lives, and how often
@@ -75,8 +90,12 @@ func (l *Link) Read(into []byte) (int, error) {
 	count, err := l.Conn.Read(into)
 	if err != nil {
 		l.lose(err)
+		return count, err
 	}
-	return count, err
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told = true
+	return count, nil
 }
 
 // Close ends the connection.
@@ -104,7 +123,9 @@ func (l *Link) Why() string {
 	case l.why == nil:
 		return ""
 	case errors.As(l.why, &alert):
-		return "the other end does not accept our key (" + alert.Error() + ")"
+		return "the other end does not take our key (" + alert.Error() + "); it has to, by --client-pin"
+	case !l.told:
+		return "the other end closed the connection before it said anything; does it take our key by --client-pin?"
 	case errors.Is(l.why, io.EOF):
 		return "the other end closed the connection"
 	}

@@ -41,8 +41,14 @@ type Options struct {
 }
 
 // Main serves backend until its host is done with it, and ends the process. Started
-// by hand it names itself and exits with 2.
+// by hand it names itself and exits with 2. With the argument serve it serves hosts on
+// other machines:
+//
+//	rekey-backend-NAME serve --listen HOST:PORT --cert FILE --key FILE --client-pin HEX
 func Main(backend sdk.Backend) {
+	if os.Getenv(cookieKey) == "" && len(os.Args) > 1 && os.Args[1] == farCommand {
+		os.Exit(far(backend, os.Args[2:]))
+	}
 	err := Run(backend, Options{})
 	switch {
 	case errors.Is(err, ErrNoHost):

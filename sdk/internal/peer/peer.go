@@ -14,10 +14,66 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"fmt"
+	"io/fs"
 	"math/big"
+	"os"
 	"slices"
+	"strings"
 	"time"
 )
+
+// Identity is Read, but makes both files where neither exists.
+func Identity(certFile, keyFile string) (tls.Certificate, error) {
+	_, certErr := os.Lstat(certFile)
+	_, keyErr := os.Lstat(keyFile)
+	if errors.Is(certErr, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist) {
+		return made(certFile, keyFile)
+	}
+	return Read(certFile, keyFile)
+}
+
+// Read reads a certificate and its key from PEM files. Who can read the key can speak for
+// its owner, so others may not.
+func Read(certFile, keyFile string) (tls.Certificate, error) {
+	_, certErr := os.Stat(certFile)
+	info, keyErr := os.Stat(keyFile)
+	switch {
+	case certErr != nil || keyErr != nil:
+		return tls.Certificate{}, errors.Join(certErr, keyErr)
+	case info.Mode().Perm()&0o077 != 0:
+		return tls.Certificate{}, fmt.Errorf("%s: others may read it; chmod 600 it, or make another key if somebody did", keyFile)
+	}
+	own, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return own, fmt.Errorf("%s, %s: %w", certFile, keyFile, err)
+	}
+	return own, nil
+}
+
+func made(certFile, keyFile string) (tls.Certificate, error) {
+	cert, key, err := New()
+	if err == nil {
+		err = fresh(keyFile, key, 0o600)
+	}
+	if err == nil {
+		err = fresh(certFile, cert, 0o644)
+	}
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
+}
+
+// fresh writes a file that does not exist.
+func fresh(path string, text []byte, mode fs.FileMode) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	return errors.Join(err, file.Sync(), file.Close())
+}
 
 // New makes a key and a certificate of it, both in PEM.
 func New() (cert, key []byte, err error) {
@@ -50,6 +106,12 @@ func Pin(der []byte) (string, error) {
 	}
 	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
 	return hex.EncodeToString(sum[:]), nil
+}
+
+// ValidPin reports whether a text is a pin.
+func ValidPin(text string) bool {
+	sum, err := hex.DecodeString(text)
+	return err == nil && len(sum) == sha256.Size && text == strings.ToLower(text)
 }
 
 // StrangerError says that the other end has a key that is none of those it may have.

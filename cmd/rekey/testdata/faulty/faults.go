@@ -307,10 +307,10 @@ func delays() map[string]fault {
 		"busy-in-the-past":   wait(-time.Hour),
 		"conflict-for-ever":  applying(func(*instance, sdk.Operation) sdk.Receipt { return failed(sdk.Conflict, "not now") }),
 		"always-unreachable": applying(func(*instance, sdk.Operation) sdk.Receipt { return failed(sdk.Unreachable, "no route") }),
-		"late-by-a-moment": applying(func(i *instance, op sdk.Operation) sdk.Receipt {
+		"late-by-a-moment": {apply: func(i *instance, _ context.Context, op sdk.Operation) sdk.Receipt {
 			time.Sleep(50 * time.Millisecond)
 			return i.done(op)
-		}),
+		}, verify: truly},
 	}
 }
 

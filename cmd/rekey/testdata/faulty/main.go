@@ -18,7 +18,7 @@ import (
 
 func main() {
 	mode := strings.TrimPrefix(filepath.Base(os.Args[0]), "rekey-backend-")
-	if len(os.Args) > 1 {
+	if len(os.Args) > 1 && os.Args[1] != "serve" {
 		called(os.Args[1])
 	}
 	if speak, ok := starts()[mode]; ok {
