@@ -64,6 +64,8 @@ type cli struct {
 	Backup backupCmd `cmd:"" group:"Keep:" help:"Copy the state directory, also while runs go on."`
 	Keygen keygenCmd `cmd:"" group:"Keep:" help:"Make an age identity that can open sealed values."`
 
+	New        newCmd        `cmd:"" group:"Write:" help:"Write a new script with its tests."`
+	Scripts    scriptsCmd    `cmd:"" group:"Write:" help:"List the scripts that ship with rekey, print or copy one."`
 	Check      checkCmd      `cmd:"" aliases:"lint" group:"Write:" help:"Find the mistakes in scripts and libraries, without starting anything."`
 	Fmt        fmtCmd        `cmd:"" group:"Write:" help:"Format scripts and libraries."`
 	Test       testCmd       `cmd:"" group:"Write:" help:"Run the tests of scripts, without touching a system."`

@@ -10,17 +10,17 @@ func optionalValue(ctx *kong.DecodeContext) string {
 	return ctx.Scan.Pop().String()
 }
 
-// coverageFlag is --coverage, which may name a page to write.
-type coverageFlag struct {
+// pathFlag is a flag that may name a file: --coverage, --copy.
+type pathFlag struct {
 	on   bool
-	page string
+	path string
 }
 
 // IsBool says that the flag needs no value.
-func (coverageFlag) IsBool() bool { return true }
+func (pathFlag) IsBool() bool { return true }
 
 // Decode reads the value, if there is one.
-func (f *coverageFlag) Decode(ctx *kong.DecodeContext) error {
-	f.on, f.page = true, optionalValue(ctx)
+func (f *pathFlag) Decode(ctx *kong.DecodeContext) error {
+	f.on, f.path = true, optionalValue(ctx)
 	return nil
 }

@@ -13,13 +13,13 @@ import (
 )
 
 type testCmd struct {
-	Path     string       `arg:"" optional:"" default:"." help:"A file *_test.star, or a directory of such; @rekey/ for those of the scripts that ship with rekey."`
-	Pattern  string       `name:"run" help:"Only tests whose names match this regular expression." placeholder:"PATTERN"`
-	Parallel int          `help:"How many tests run at once; 0: one a processor." placeholder:"N"`
-	Update   bool         `help:"Write the files of t.golden anew."`
-	JUnit    string       `help:"Write the results to this file too, as JUnit does." name:"junit" type:"path" placeholder:"FILE"`
-	Coverage coverageFlag `help:"Tell which lines of the scripts were executed, and which ways their conditions went; =FILE.html writes a page too." placeholder:"FILE"`
-	Verbose  bool         `help:"Name the tests that pass too, and what they print." short:"v"`
+	Path     string   `arg:"" optional:"" default:"." help:"A file *_test.star, or a directory of such; @rekey/ for those of the scripts that ship with rekey."`
+	Pattern  string   `name:"run" help:"Only tests whose names match this regular expression." placeholder:"PATTERN"`
+	Parallel int      `help:"How many tests run at once; 0: one a processor." placeholder:"N"`
+	Update   bool     `help:"Write the files of t.golden anew."`
+	JUnit    string   `help:"Write the results to this file too, as JUnit does." name:"junit" type:"path" placeholder:"FILE"`
+	Coverage pathFlag `help:"Tell which lines of the scripts were executed, and which ways their conditions went; =FILE.html writes a page too." placeholder:"FILE"`
+	Verbose  bool     `help:"Name the tests that pass too, and what they print." short:"v"`
 }
 
 // Help is the longer help of the command.
@@ -152,10 +152,10 @@ func (c *testCmd) covered(app *app, coverage *workflow.Coverage, out *testOutcom
 		}
 		fmt.Fprintln(app.process.stdout)
 	}
-	if c.Coverage.page == "" {
+	if c.Coverage.path == "" {
 		return nil
 	}
-	return os.WriteFile(c.Coverage.page, []byte(scripttest.Page(files)), 0o644)
+	return os.WriteFile(c.Coverage.path, []byte(scripttest.Page(files)), 0o644)
 }
 
 // junit is the results as JUnit's reports have them.
