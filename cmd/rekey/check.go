@@ -80,11 +80,13 @@ func (c *checkCmd) Run(app *app) error {
 	return look.tell(app, c.Sarif)
 }
 
-// divided tells the names of files from parameters, which are NAME=VALUE.
+// divided tells the names of files from parameters, which are NAME=VALUE and no
+// file of that name.
 func divided(words []string) (names, params []string) {
 	for _, word := range words {
 		name, _, is := strings.Cut(word, "=")
-		if is && name != "" && strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789_") == "" {
+		_, missing := os.Stat(word)
+		if is && missing != nil && name != "" && strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789_") == "" {
 			params = append(params, word)
 			continue
 		}

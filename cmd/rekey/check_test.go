@@ -61,6 +61,8 @@ rekey: lib/worse.star:1:9: the line ends without a colon; write : at its end
 		t.Errorf("rekey lint says\n%s", r.stderr)
 	}
 	p.must(2, "check", "left.star", "nothing=1")
+	p.write("a=b.star", lefty)
+	p.must(0, "check", "a=b.star")
 	if r := p.must(2, "check", t.TempDir()); !strings.Contains(r.stderr, "there is no script in ") {
 		t.Error(r.stderr)
 	}
@@ -158,10 +160,12 @@ func TestCheckShowsNoPasswordOfALine(t *testing.T) {
 db_password = "hunter2-s3cret"
 def rotate(user, step):
     step.set(b, user.login, "hunter2-s3cret")
+    step.set(b, 3 + user.login, "hunter2-s3cret", kind = "pin")
 workflow(users = rows(["ann"], key = "login"), rotate = rotate)
 `)
-	r := p.must(0, "check", "s.star")
-	if lines := strings.Split(r.stderr, "\n"); strings.Contains(r.stderr, "hunter2") || !slices.Contains(lines, `     2 | db_password = "**************"`) || !strings.Contains(r.stderr, `"**************")`) {
+	r := p.must(2, "check", "s.star")
+	if lines := strings.Split(r.stderr, "\n"); strings.Contains(r.stderr, "hunter2") || !slices.Contains(lines, `     2 | db_password = "**************"`) || !strings.Contains(r.stderr, `"**************")`) ||
+		!strings.Contains(r.stderr, `3 + user.login, "**************", kind = "pin")`) {
 		t.Errorf("it says\n%s", r.stderr)
 	}
 }

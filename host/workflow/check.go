@@ -174,17 +174,38 @@ func callsWorkflow(file *tree.File) bool {
 var (
 	passwordText = regexp.MustCompile(`(?i)(\w*(?:pass|pwd|secret|token|pin|credential)\w*["']?\s*[=:]\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')`)
 	anyText      = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'`)
+	givesValue   = regexp.MustCompile(`\.(?:try_)?(?:set|change|verify|handover)\(`)
+	namesOther   = regexp.MustCompile(`(?:kind|hash_format|account)\s*=\s*$`)
 )
 
 // withoutPasswords blanks the texts of a line that may be passwords, at their
 // length, so that the column stays.
 func withoutPasswords(line string, problem diag.Problem) string {
 	blank := func(text string) string { return text[:1] + strings.Repeat("*", len(text)-2) + text[len(text)-1:] }
-	if strings.Contains(problem.Message, "password") {
+	switch {
+	case strings.Contains(problem.Message, "password"):
 		return anyText.ReplaceAllStringFunc(line, blank)
+	case givesValue.MatchString(line):
+		return blankedValues(line, blank)
 	}
 	return passwordText.ReplaceAllStringFunc(line, func(found string) string {
 		parts := passwordText.FindStringSubmatch(found)
 		return parts[1] + blank(parts[2])
 	})
+}
+
+// blankedValues blanks the texts of a line on which a step is given a value, but
+// for those whose argument says that they are none.
+func blankedValues(line string, blank func(string) string) string {
+	var out strings.Builder
+	at := 0
+	for _, text := range anyText.FindAllStringIndex(line, -1) {
+		out.WriteString(line[at:text[0]])
+		if at = text[1]; namesOther.MatchString(line[:text[0]]) {
+			out.WriteString(line[text[0]:text[1]])
+		} else {
+			out.WriteString(blank(line[text[0]:text[1]]))
+		}
+	}
+	return out.String() + line[at:]
 }
