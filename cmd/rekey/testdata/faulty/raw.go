@@ -209,7 +209,9 @@ func raws(mode string) map[string]*raw {
 		"breaks-with-a-status": {stream: func(r *raw, stream grpc.ServerStream) error {
 			return r.each(stream, func(operation) error { return status.Error(codes.DataLoss, "gremlins") })
 		}},
-		"no-such-stream":       {stream: func(*raw, grpc.ServerStream) error { return status.Error(codes.Unimplemented, "none") }},
+		"no-such-stream": {stream: func(r *raw, stream grpc.ServerStream) error {
+			return r.each(stream, func(operation) error { return status.Error(codes.Unimplemented, "none") })
+		}},
 		"answers-every-second": {answer: everySecond},
 		"a-large-answer": {stream: func(r *raw, stream grpc.ServerStream) error {
 			return r.each(stream, func(op operation) error { return large(stream, op) })
