@@ -62,11 +62,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// admits has rekey's role administer another one: since PostgreSQL 16 it has to.
-func admits(t testing.TB, role string) {
+// admits has one role administer another: since PostgreSQL 16 rekey's has to.
+func admits(t testing.TB, role, admin string) {
 	t.Helper()
 	if newest(t) {
-		sql(t, "GRANT "+quote(role)+" TO rotator WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
+		sql(t, "GRANT "+quote(role)+" TO "+quote(admin)+" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
 	}
 }
 
@@ -93,22 +93,24 @@ func target(t testing.TB) backendtest.Target {
 		create = append(create, `CREATE ROLE `+quote(name(role))+` LOGIN`)
 		drop = append(drop, `DROP ROLE `+quote(name(role)))
 	}
-	create = append(create, `CREATE ROLE `+quote(name("super"))+` LOGIN SUPERUSER`)
-	drop = append(drop, `DROP ROLE `+quote(name("super")))
+	create = append(create, `CREATE ROLE `+quote(name("super"))+` LOGIN SUPERUSER`, `CREATE ROLE `+quote(name("own"))+` LOGIN CREATEROLE PASSWORD 'own-Secret-0'`, `GRANT pg_signal_backend TO `+quote(name("own")))
+	drop = append(drop, `DROP ROLE `+quote(name("super")), `DROP ROLE `+quote(name("own")))
 	sql(t, create...)
 	for _, role := range []string{"ann", "Bob \"'\\", "cy@acme.example"} {
-		admits(t, name(role))
+		admits(t, name(role), name("own"))
 	}
 	t.Cleanup(func() { _, _ = server.SQL(context.Background(), drop...) })
 	return backendtest.Target{
 		Config: sdk.Config{
-			Values:  map[string]any{"url": "postgres://127.0.0.1:" + relay.Port, "user": server.User, "ca_file": server.CAFile, "server_name": "localhost", "iterations": int64(1)},
-			Secrets: map[string]secret.Value{"password": secret.New(server.Password)},
+			Values:  map[string]any{"url": "postgres://127.0.0.1:" + relay.Port, "user": name("own"), "ca_file": server.CAFile, "server_name": "localhost", "iterations": int64(1)},
+			Secrets: map[string]secret.Value{"password": secret.New("own-Secret-0")},
 		},
 		Accounts: []string{name("ann"), name("Bob \"'\\"), name("cy@acme.example")},
 		Session:  func(account, value string) func() bool { return session(t, account, value) },
 		Missing:  "nobody",
-		Refusing: map[string]sdk.Code{server.User: sdk.Protected, "pg_monitor": sdk.Protected, name("super"): sdk.Protected},
+		Own:      name("own"),
+		OwnValue: "own-Secret-0",
+		Refusing: map[string]sdk.Code{name("own"): sdk.Protected, "pg_monitor": sdk.Protected, name("super"): sdk.Protected},
 		Hashed: map[string]backendtest.Hashed{
 			"scram-sha-256": {Hash: "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=", Value: "pencil"},
 		},

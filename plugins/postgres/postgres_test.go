@@ -50,7 +50,7 @@ func roles(t testing.TB, made map[string]string) {
 	for name, words := range made {
 		sql(t, "CREATE ROLE "+quote(name)+" "+words)
 		if !strings.Contains(words, "SUPERUSER") {
-			admits(t, name)
+			admits(t, name, "rotator")
 		}
 		t.Cleanup(func() { _, _ = server.SQL(context.Background(), "DROP ROLE IF EXISTS "+quote(name)) })
 	}
