@@ -23,15 +23,20 @@ import (
 )
 
 type docsCmd struct {
-	Name string `arg:"" optional:"" help:"A name of the language, as csv or step.set; types explains those that scripts may write."`
+	Name     string `arg:"" optional:"" help:"A name of the language, as csv or step.set; types explains those that scripts may write."`
+	Markdown bool   `help:"Print the whole reference as one page of Markdown." xor:"form"`
+	Stubs    bool   `help:"Print stubs of Python with types, for editors: rekey docs --stubs > rekey.pyi." xor:"form"`
 }
 
 // Run explains the language.
 func (c *docsCmd) Run(app *app) error {
-	if c.Name == typesPage {
+	table := lang.New()
+	switch {
+	case c.Markdown || c.Stubs:
+		return c.whole(app, table)
+	case c.Name == typesPage:
 		return showTypes(app)
 	}
-	table := lang.New()
 	var found []lang.Doc
 	for _, doc := range append(lang.Docs(table), lang.Statements()...) {
 		if c.Name == "" || doc.Name == c.Name || strings.HasPrefix(doc.Name, c.Name+".") {
@@ -56,6 +61,19 @@ func (c *docsCmd) Run(app *app) error {
 		explainName(app.process.stdout, doc)
 	}
 	return nil
+}
+
+// whole prints all names in a form for other programs.
+func (c *docsCmd) whole(app *app, table *lang.Table) error {
+	if c.Name != "" || app.cli.JSON {
+		return &host.UsageError{Message: "--markdown and --stubs are of all names, in forms of their own", Fix: "leave out the name and --json"}
+	}
+	text := lang.Markdown(table)
+	if c.Stubs {
+		text = lang.Stubs(table)
+	}
+	_, err := io.WriteString(app.process.stdout, text)
+	return err
 }
 
 // typesPage is the name under which rekey docs explains types.
