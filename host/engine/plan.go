@@ -125,7 +125,7 @@ func (p *planner) setUp(ctx context.Context) {
 type planner struct {
 	PlanJob
 	schema   source.Schema
-	keys     []int // columns of order_by
+	keys     []sortKey // of order_by
 	problems diag.Problems
 	noted    []int64           // of which row each listed problem is, by its number
 	again    map[defect]*int64 // how often each failure of a hook came again
@@ -183,7 +183,8 @@ func (p *planner) note(problem diag.Problem) {
 
 // columns finds the columns of order_by.
 func (p *planner) columns() error {
-	for _, name := range p.OrderBy {
+	for _, written := range p.OrderBy {
+		name, down := source.Order(written, func(column string) bool { return p.schema.Index(column) >= 0 })
 		i := p.schema.Index(name)
 		switch {
 		case i < 0:
@@ -191,7 +192,7 @@ func (p *planner) columns() error {
 		case p.schema.Columns[i].Secret:
 			p.problem(source.Row{}, "order_by: column %q is secret", name)
 		default:
-			p.keys = append(p.keys, i)
+			p.keys = append(p.keys, sortKey{i, down})
 		}
 	}
 	return p.problems.Err()
@@ -394,10 +395,20 @@ func (p *planner) fold() {
 
 func (p *planner) add(plannedUser ledger.PlannedUser, row source.Row) error {
 	plannedUser.Row = source.Encode(p.schema, row, func(column string, value secret.Value) []byte { return p.Draft.Seal(column, plannedUser.Seq, value) })
-	for _, i := range p.keys {
-		plannedUser.Sort = append(plannedUser.Sort, sortable(row.Cells[i]))
+	for _, key := range p.keys {
+		cell := sortable(row.Cells[key.column])
+		if key.down {
+			cell = ledger.Down{Value: cell}
+		}
+		plannedUser.Sort = append(plannedUser.Sort, cell)
 	}
 	return p.Draft.Add(plannedUser)
+}
+
+// sortKey is one of order_by.
+type sortKey struct {
+	column int
+	down   bool // the greatest first
 }
 
 // sortable turns a cell into what the ledger can sort.

@@ -189,13 +189,14 @@ func TestAPlanCountsItsUsers(t *testing.T) {
 
 // TestAnOrderIsByColumnsThatThereAre, the first among them, and none is secret.
 func TestAnOrderIsByColumnsThatThereAre(t *testing.T) {
-	schema := source.Schema{Columns: []source.Column{{Name: "login"}, {Name: "team"}, {Name: "password", Secret: true}}}
+	schema := source.Schema{Columns: []source.Column{{Name: "login"}, {Name: "team"}, {Name: "password", Secret: true}, {Name: "-odd"}}}
 	for _, c := range []struct {
 		by   []string
 		keys string
 		err  string
 	}{
-		{nil, "[]", ""}, {[]string{"login"}, "[0]", ""}, {[]string{"team", "login"}, "[1 0]", ""},
+		{nil, "[]", ""}, {[]string{"login"}, "[{0 false}]", ""}, {[]string{"-team", "login"}, "[{1 true} {0 false}]", ""},
+		{[]string{"-odd", "odd"}, "[{3 false}]", `there is no column "odd"`}, {[]string{"-age"}, "[]", `there is no column "age"`}, {[]string{"-password"}, "[]", `column "password" is secret`},
 		{[]string{"age"}, "[]", `there is no column "age"`}, {[]string{"password"}, "[]", `column "password" is secret`},
 	} {
 		p := &planner{PlanJob: PlanJob{OrderBy: c.by, Users: pages{}}, schema: schema}

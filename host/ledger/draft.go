@@ -27,11 +27,14 @@ type PlannedUser struct {
 	Line    int    // where it stands there
 	Key     string // unique, ignoring case and Unicode form
 	Wave    int    // index of the wave; -1: skipped
-	Sort    []any  // of order_by: nil, bool, string, int, int64 or float64
+	Sort    []any  // of order_by: nil, bool, string, int, int64, float64, or a Down of one
 	Row     []byte // the cells, opaque here
 	Skipped bool
 	Reason  string // why it is skipped
 }
+
+// Down is a value to sort by, the greatest first. Nothing comes last either way.
+type Down struct{ Value any }
 
 // row is the part of it that is hashed and kept.
 func (p *PlannedUser) row() hashlog.Row {
@@ -482,28 +485,43 @@ func appendOrder(b []byte, wave int, keys []any) []byte {
 		return append(b, 0xff, 0xff, 0xff, 0xff)
 	}
 	b = binary.BigEndian.AppendUint32(b, uint32(wave))
-	for _, k := range keys {
-		switch k := k.(type) {
-		case int:
-			b = appendNumber(b, float64(k), int64(k))
-		case int64:
-			b = appendNumber(b, float64(k), k)
-		case float64:
-			b = appendNumber(b, k, truncated(k))
-		case string:
-			b = append(b, 0x20)
-			b = append(b, strings.ReplaceAll(norm.NFC.String(k), "\x00", "\x00\xff")...)
-			b = append(b, 0, 0)
-		case bool:
-			b = append(b, 0x30, 0)
-			if k {
-				b[len(b)-1] = 1
-			}
-		default:
-			b = append(b, 0xf0)
-		}
+	for _, key := range keys {
+		b = appendKey(b, key)
 	}
 	return b
+}
+
+// appendKey appends one key. No key is the beginning of another one, so that what
+// follows decides between equal ones only.
+func appendKey(b []byte, key any) []byte {
+	switch k := key.(type) {
+	case int:
+		return appendNumber(b, float64(k), int64(k))
+	case int64:
+		return appendNumber(b, float64(k), k)
+	case float64:
+		return appendNumber(b, k, truncated(k))
+	case string:
+		b = append(b, 0x20)
+		b = append(b, strings.ReplaceAll(norm.NFC.String(k), "\x00", "\x00\xff")...)
+		return append(b, 0, 0)
+	case bool:
+		if k {
+			return append(b, 0x30, 1)
+		}
+		return append(b, 0x30, 0)
+	case Down:
+		if k.Value == nil {
+			return appendKey(b, nil)
+		}
+		start := len(b)
+		b = appendKey(b, k.Value)
+		for i := start; i < len(b); i++ {
+			b[i] ^= 0xff
+		}
+		return b
+	}
+	return append(b, 0xf0)
 }
 
 // appendNumber orders by the float first; whole numbers that no float tells

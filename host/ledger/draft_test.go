@@ -70,6 +70,29 @@ func TestUsersAreOrderedByTypedKeys(t *testing.T) {
 	}
 }
 
+// TestUsersAreOrderedTheGreatestFirst, the empty last either way, and what is equal by
+// the key behind it.
+func TestUsersAreOrderedTheGreatestFirst(t *testing.T) {
+	s := newStore(t)
+	sorted := [][]any{
+		{Down{true}, "x"}, {Down{"b"}, "a"}, {Down{"b"}, "b"}, {Down{"aa"}, "x"}, {Down{"a\x00"}, "x"}, {Down{"a"}, "a"}, {Down{"a"}, "b"}, {Down{""}, "x"},
+		{Down{int64(10)}, "x"}, {Down{int64(9)}, "x"}, {Down{0.5}, "x"}, {Down{int64(-5)}, "x"}, {Down{nil}, "a"}, {nil, "b"},
+	}
+	var users []PlannedUser
+	var want []string
+	for i, keys := range sorted {
+		users = append(users, PlannedUser{Key: fmt.Sprintf("u%02d", i), Sort: keys})
+		want = append(want, fmt.Sprintf("u%02d all", i))
+	}
+	slices.Reverse(users)
+	r, err := draftOf(t, s, newKeys(t, s), users).Freeze([]WavePlan{{Name: "all"}})
+	must(t, err)
+	defer r.Close()
+	if d := cmp.Diff(want, keysOf(t, r, OrderApply)); d != "" {
+		t.Fatal(d)
+	}
+}
+
 func TestWavesComeInOrderAndSkippedUsersLast(t *testing.T) {
 	s := newStore(t)
 	k := newKeys(t, s)

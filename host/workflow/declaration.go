@@ -85,7 +85,8 @@ func (d *declaration) readHooks(args *arguments) {
 func readOrderBy(args *arguments) []string {
 	columns := args.texts("order_by")
 	seen := map[string]bool{}
-	for _, name := range columns {
+	for _, written := range columns {
+		name := strings.TrimPrefix(written, "-")
 		if seen[name] {
 			args.badValue("order_by", "", "order_by names %q twice", name)
 		}

@@ -9,7 +9,7 @@ func topLevel() []Entry {
 			{"backend", KindBackend, "None", "where a workflow without rotate sets passwords"},
 			{"rotate", KindHook, "None", "what happens to one user"},
 			{"select", KindHook, "None", "decides who is due; default: everyone"},
-			{"order_by", KindTexts, "[]", "columns to sort by; default: the order of the source"},
+			{"order_by", KindTexts, "[]", `columns to sort by, "-hired" the greatest first, an empty cell last; default: the order of the source`},
 			{"wave", KindHook, "None", "the name of a user's wave"},
 			{"waves", KindWaves, "{}", "the waves in their order; default: one wave, all"},
 			{"policy", KindPolicy, "None", "what step.generate() makes; every backend's own rules hold too"},

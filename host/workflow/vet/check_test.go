@@ -129,6 +129,8 @@ func TestNothingIsSaidOfWhatIsNotKnown(t *testing.T) {
 func TestOrderByNamesColumns(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"team", "workflow(order_by = [\"team\"])\n", ""},
+		{"-team", "workflow(order_by = [\"-team\"])\n", ""},
+		{"-taem", "workflow(order_by = [\"-taem\"])\n", `w.star:5:10: order_by: the users have no column "taem"; did you mean "team"?`},
 		{"taem", "workflow(order_by = [\"taem\"])\n", `w.star:5:10: order_by: the users have no column "taem"; did you mean "team"?`},
 		{"temporary", "workflow(order_by = [\"temporary\"])\n", `w.star:5:10: order_by: column "temporary" is secret; order by another column`},
 		{"taem", "kw = 1\n", `w.star: order_by: the users have no column "taem"; did you mean "team"?`},

@@ -4,13 +4,15 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
 
 // checkOrder checks the columns of order_by.
 func checkOrder(check *checker) {
-	for _, name := range check.OrderBy {
+	for _, written := range check.OrderBy {
+		name, _ := source.Order(written, check.columns.has)
 		var problem diag.Problem
 		switch {
 		case !check.columns.has(name):
