@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 
 	"github.com/rekey-host/rekey/host/diag"
@@ -25,6 +26,7 @@ type Found struct {
 	At       string `json:"at"` // of its intent, UTC
 	Key      string `json:"key"`
 	Backend  string `json:"backend"`
+	Target   string `json:"target"` // the system, as the plan shows it
 	Account  string `json:"account"`
 	Kind     string `json:"kind,omitempty"`
 	State    string `json:"state"`   // applied, superseded, unknown, refused, unsent
@@ -50,7 +52,10 @@ func (h *Host) Find(ctx context.Context, options FindOptions, each func(Found) e
 			return err
 		}
 	}
-	if search.found == 0 {
+	switch {
+	case search.found == 0 && search.elsewhere != "":
+		return &UsageError{Message: fmt.Sprintf("no run knows %q on backend %q", options.Name, options.Backend), Fix: "it is known on " + search.elsewhere}
+	case search.found == 0:
 		return &UsageError{Message: "no run of this state directory knows " + strconv.Quote(options.Name), Fix: "give the account as the target has it, or the user's key"}
 	}
 	return nil
@@ -58,11 +63,12 @@ func (h *Host) Find(ctx context.Context, options FindOptions, each func(Found) e
 
 // finder is one search over all runs.
 type finder struct {
-	host    *Host
-	options FindOptions
-	each    func(Found) error
-	found   int
-	settled map[string]bool // credentials of which a newer value is known, by target
+	host      *Host
+	options   FindOptions
+	each      func(Found) error
+	found     int
+	elsewhere string          // a backend that knows the name, though not the one asked for
+	settled   map[string]bool // credentials of which a newer value is known, by target
 }
 
 func (f *finder) in(ctx context.Context, id string) error {
@@ -97,7 +103,7 @@ func (f *finder) in(ctx context.Context, id string) error {
 // held is a value that a run knows of, and who has it.
 type held struct {
 	user      ledger.User
-	target    string
+	pin       journal.BackendPin
 	candidate journal.Candidate
 }
 
@@ -129,9 +135,9 @@ func (f *finder) tell(run *ledger.Run, all []held) error {
 // shown is a value as it is told of.
 func (f *finder) shown(run *ledger.Run, one held) (Found, error) {
 	candidate := one.candidate
-	found := Found{Run: run.ID(), Script: run.Header().Script, At: stamped(candidate.Record.At), Key: one.user.Key, Backend: candidate.Backend,
+	found := Found{Run: run.ID(), Script: run.Header().Script, At: stamped(candidate.Record.At), Key: one.user.Key, Backend: candidate.Backend, Target: target(one.pin),
 		Account: candidate.Account, Kind: candidate.Cred, State: candidate.State, Status: string(one.user.Status)}
-	name := one.target + "\x00" + candidate.Account + "\x00" + candidate.Cred
+	name := one.pin.Target() + "\x00" + candidate.Account + "\x00" + candidate.Cred
 	found.Current = candidate.Current && !f.settled[name]
 	if candidate.State == journal.CandidateApplied || candidate.State == journal.CandidateUnknown {
 		f.settled[name] = true
@@ -181,8 +187,12 @@ func (f *finder) of(pins []journal.BackendPin, user ledger.User) (list []held) {
 	for _, candidate := range ledger.Candidates(user.History) {
 		pin := pinOf(pins, candidate.Backend)
 		there := f.options.Backend == "" || f.options.Backend == candidate.Backend || f.options.Backend == pin.Name
-		if there && (byKey || diag.Fold(candidate.Account) == folded) {
-			list = append(list, held{user, pin.Target(), candidate})
+		mine := byKey || diag.Fold(candidate.Account) == folded
+		if mine && !there {
+			f.elsewhere = candidate.Backend
+		}
+		if there && mine {
+			list = append(list, held{user, pin, candidate})
 		}
 	}
 	return list

@@ -47,8 +47,10 @@ func eventOf(head ledger.Header, record journal.Record) Event {
 	if len(detail.Backends) > 0 {
 		event.Backends = backendLines(detail.Backends)
 	}
-	if record.Kind == journal.Opened {
+	if record.Kind == journal.Opened || record.Kind == journal.Planned {
 		event.OSUser, event.Host, event.Requestor, event.SourceSystem = head.OSUser, head.Host, head.Requestor, head.SourceSystem
+	}
+	if record.Kind == journal.Opened {
 		event.Script, event.ScriptSHA256, event.Params, event.Rekey = head.Script, fmt.Sprintf("%x", sha256.Sum256(head.ScriptText)), head.Params, head.Version
 		event.Backends = backendLines(head.Backends)
 	}
@@ -76,14 +78,21 @@ func (e Event) Text() string {
 		add("%s=%s", name, e.Params[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Counts)) {
-		add("%d %s", e.Counts[name], name)
+		add("%s: %d", name, e.Counts[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Facts)) {
-		if e.Facts[name] != "" && e.Script == "" { // those of a script are its plugins, and its key
-			add("%s %s", strings.ReplaceAll(name, "_", " "), e.Facts[name])
+		switch value := e.Facts[name]; {
+		case value == "" || e.Script != "": // those of a script are its plugins, and its key
+		case name == "sha256":
+			add("SHA-256 %.12s", value)
+		default:
+			add("%s %s", strings.ReplaceAll(name, "_", " "), value)
 		}
 	}
-	if e.Message != "" {
+	switch {
+	case e.Message != "" && e.OSUser != "" && e.State == "": // somebody's
+		add("reason: %s", e.Message)
+	case e.Message != "":
 		add("%s", e.Message)
 	}
 	if e.SourceSystem != "" {

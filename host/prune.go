@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"time"
 
 	"github.com/rekey-host/rekey/host/ledger"
@@ -11,7 +13,7 @@ import (
 
 // PruneOptions say which runs Prune removes.
 type PruneOptions struct {
-	Older    time.Duration // whose newest record is older
+	Older    time.Duration // last applied, or planned if they never were, longer ago
 	KeepLast int           // and which are not among the newest so many
 	DryRun   bool          // none: they are only named
 	Act
@@ -20,7 +22,8 @@ type PruneOptions struct {
 // Pruned is a run that Prune removed, or would remove.
 type Pruned struct {
 	RunSummary
-	Last      string `json:"last"` // when its newest record was made, UTC
+	Last      string `json:"last"`   // when it was last applied, or planned, UTC
+	Newest    int64  `json:"newest"` // accounts of which no newer run has a value: theirs go with it
 	Audit     Audit  `json:"audit"`
 	PrunedAt  string `json:"pruned_at,omitempty"`
 	PrunedBy  string `json:"pruned_by,omitempty"`
@@ -34,17 +37,22 @@ type Pruned struct {
 // by whom is kept, with the head of its log.
 func (h *Host) Prune(ctx context.Context, options PruneOptions, each func(Pruned) error) error {
 	if options.Older <= 0 {
-		return &UsageError{Message: "prune wants to know what is old", Fix: "give --older 90d"}
+		return &UsageError{Message: "--older: want more than no time", Fix: "give --older 90d"}
 	}
 	list, err := h.store.Runs()
 	if err != nil {
 		return err
 	}
-	for _, run := range list[min(max(options.KeepLast, 0), len(list)):] {
-		if run.Err != nil || open(run) {
+	seen := credentials{}
+	for i, run := range list {
+		newest, err := h.newest(run, seen)
+		if err != nil {
+			return err
+		}
+		if i < options.KeepLast || run.Err != nil || open(run) {
 			continue
 		}
-		pruned, err := h.prune(ctx, run, options)
+		pruned, err := h.prune(ctx, run, options, newest)
 		var used *UsageError
 		switch {
 		case errors.As(err, &used):
@@ -61,8 +69,11 @@ func (h *Host) Prune(ctx context.Context, options PruneOptions, each func(Pruned
 }
 
 // prune removes one run if it is old enough; nil: it is not.
-func (h *Host) prune(ctx context.Context, summary ledger.Summary, options PruneOptions) (*Pruned, error) {
+func (h *Host) prune(ctx context.Context, summary ledger.Summary, options PruneOptions, newest int64) (*Pruned, error) {
 	pruned, err := h.old(summary, options.Older)
+	if pruned != nil {
+		pruned.Newest = newest
+	}
 	if err != nil || pruned == nil || options.DryRun {
 		return pruned, err
 	}
@@ -82,20 +93,54 @@ func (h *Host) prune(ctx context.Context, summary ledger.Summary, options PruneO
 	return pruned, run.Remove()
 }
 
-// old is a run whose newest record is older; nil: it is not.
+// old is a run last applied, or planned, longer ago; nil: it is not.
 func (h *Host) old(summary ledger.Summary, than time.Duration) (*Pruned, error) {
 	run, err := h.store.Read(summary.Header.ID)
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-	last, err := run.LastAt()
+	span, err := run.Span()
+	last := summary.Header.Created
+	if span.Until.After(last) {
+		last = span.Until
+	}
 	if err != nil || last.After(h.Now().Add(-than)) {
 		return nil, err
 	}
 	pruned := &Pruned{RunSummary: summaryOf(summary), Last: stamped(last)}
 	pruned.Audit.Size, pruned.Audit.Head, err = run.SignHead()
 	return pruned, err
+}
+
+// credentials are hashes of what has a value in a newer run.
+type credentials map[uint64]struct{}
+
+// newest takes over which credentials a run gave a value, and returns how many of them
+// no newer run did. Runs come newest first.
+func (h *Host) newest(summary ledger.Summary, seen credentials) (count int64, err error) {
+	if summary.Err != nil {
+		return 0, nil
+	}
+	run, err := h.store.Read(summary.Header.ID)
+	if err != nil {
+		return 0, nil // removed meanwhile
+	}
+	defer run.Close()
+	pins, err := run.Backends()
+	if err != nil {
+		return 0, err
+	}
+	err = run.Intents(func(backend, account, cred, _ string, _ int64) error {
+		sum := fnv.New64a()
+		fmt.Fprintf(sum, "%s\x00%s\x00%s", pinOf(pins, backend).Target(), account, cred)
+		if _, known := seen[sum.Sum64()]; !known {
+			seen[sum.Sum64()] = struct{}{}
+			count++
+		}
+		return nil
+	})
+	return count, err
 }
 
 // stamped is a time as it stands in JSON.

@@ -124,7 +124,7 @@ func (s *Session) approve() (Outcome, error) {
 		return Outcome{}, err
 	}
 	if !held {
-		return Outcome{}, usagef("run %s is not held", s.run.ID())
+		return Outcome{}, &UsageError{Message: fmt.Sprintf("run %s is not held", s.run.ID()), Fix: "rekey runs --status held"}
 	}
 	if err := s.note(journal.Approved, journal.Detail{Wave: wave, Requestor: s.options.Requestor, Message: s.options.Reason}); err != nil {
 		return Outcome{}, err

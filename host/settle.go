@@ -27,6 +27,9 @@ func (s *Session) Settle(settlement Settlement) (Outcome, error) {
 }
 
 func (s *Session) settle(settlement Settlement) (Outcome, error) {
+	if _, err := strconv.Atoi(settlement.As); err != nil && settlement.As != "changed" && settlement.As != "unchanged" {
+		return Outcome{}, &UsageError{Message: fmt.Sprintf("--as %q", settlement.As), Fix: asFix}
+	}
 	if s.options.Reason == "" {
 		return Outcome{}, &UsageError{Message: "settle wants to know how you know", Fix: `give --reason "…": it stands in the ledger`}
 	}
@@ -177,7 +180,7 @@ func (d doubt) inForce(history *journal.History, credential *journal.CredentialH
 	candidates := history.Candidates()
 	number, err := strconv.Atoi(d.As)
 	if err != nil || number < 1 || number > len(candidates) {
-		return nil, &UsageError{Message: fmt.Sprintf("--as %s: user %q has %d values", d.As, d.Key, len(candidates)), Fix: "say changed, unchanged, or the number of a value as rekey reveal lists them, from 1"}
+		return nil, &UsageError{Message: fmt.Sprintf("--as %s: user %q has %d values", d.As, d.Key, len(candidates)), Fix: asFix}
 	}
 	named := candidates[number-1]
 	for _, attempt := range open {
@@ -190,3 +193,5 @@ func (d doubt) inForce(history *journal.History, credential *journal.CredentialH
 	}
 	return nil, &UsageError{Message: fmt.Sprintf("--as %s: that value of user %q is %s", d.As, d.Key, named.State), Fix: "name one that is unknown, or say unchanged"}
 }
+
+const asFix = "say changed, unchanged, or the number of a value as rekey reveal lists them, from 1"

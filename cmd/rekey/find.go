@@ -38,16 +38,25 @@ func (c *findCmd) Run(app *app) error {
 		return nil
 	}
 	writer := tabwriter.NewWriter(app.process.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(writer, strings.Join(append([]string{"RUN", "SENT", "KEY", "BACKEND", "TARGET", "ACCOUNT", "KIND", "STATE"}, values(c.Reveal)...), "\t"))
 	for _, found := range list {
 		state := found.State
 		if found.Current {
 			state = "current"
 		}
-		columns := []string{found.Run, found.At, found.Key, found.Backend, found.Account, found.Kind, state}
+		columns := []string{found.Run, found.At, found.Key, found.Backend, found.Target, found.Account, found.Kind, state}
 		if c.Reveal {
 			columns = append(columns, found.Password)
 		}
 		fmt.Fprintln(writer, strings.Join(columns, "\t"))
 	}
 	return writer.Flush()
+}
+
+// values is the header of the values, if they are shown.
+func values(shown bool) []string {
+	if !shown {
+		return nil
+	}
+	return []string{"VALUE"}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/rekey-host/rekey/host"
@@ -46,7 +45,7 @@ func (c *logCmd) Run(app *app) error {
 	}
 	writer := tabwriter.NewWriter(app.process.stdout, 0, 4, 2, ' ', 0)
 	for _, event := range list {
-		fmt.Fprintf(writer, "%s\t%s\t%s\t%s\t%s\n", strings.Replace(event.At[:19], "T", " ", 1), event.Run, event.Event, event.Who(), event.Text())
+		fmt.Fprintf(writer, "%s\t%s\t%s\t%s\t%s\n", event.At[:19]+"Z", event.Run, event.Event, event.Who(), event.Text())
 	}
 	if ferr := writer.Flush(); ferr != nil {
 		return ferr

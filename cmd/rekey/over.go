@@ -59,7 +59,7 @@ func (c *settleCmd) Run(app *app) error {
 }
 
 type pruneCmd struct {
-	Older    span `required:"" help:"Runs whose newest record is older than this: 90d, 720h." placeholder:"AGE"`
+	Older    span `required:"" help:"Runs last applied, or planned, longer ago than this: 90d, 720h." placeholder:"AGE"`
 	KeepLast int  `help:"Keep the newest so many runs, however old." placeholder:"N"`
 	DryRun   bool `help:"Only name them."`
 	acting
@@ -67,7 +67,7 @@ type pruneCmd struct {
 
 // Help is the longer help of the command.
 func (pruneCmd) Help() string {
-	return `A removed run is gone whole, with its values: nothing here opens them any more. Runs with users who are pending, held or
+	return `A removed run is gone whole, with its values, also those still in force: nothing here opens them any more. Runs with users who are pending, held or
 unknown stay. Who removed what, and the head of its log, stays in "rekey log".`
 }
 
@@ -92,7 +92,14 @@ func (c *pruneCmd) Run(app *app) error {
 		word = "would remove"
 	}
 	for _, pruned := range list {
-		fmt.Fprintf(app.process.stdout, "%s %s of %s, last used %s: %s\n", word, pruned.Run, pruned.Script, pruned.Last, counts(pruned.Counts))
+		goes := ""
+		if pruned.Newest > 0 {
+			goes = "; with it the newest value here of " + counted(pruned.Newest, "account")
+		}
+		fmt.Fprintf(app.process.stdout, "%s %s of %s, last applied %s: %s%s\n", word, pruned.Run, pruned.Script, pruned.Last, counts(pruned.Counts), goes)
+	}
+	if len(list) == 0 && err == nil {
+		fmt.Fprintln(app.process.stderr, "rekey: no run is that old and over")
 	}
 	return err
 }
