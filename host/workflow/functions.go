@@ -24,6 +24,8 @@ func functions() map[string]function {
 		"param.bool":        evalParamBool,
 		"param.path":        evalParamPath,
 		"param.duration":    evalParamDuration,
+		"param.date":        evalParamDate,
+		"days_ago":          evalDaysAgo,
 		"param.choice":      evalParamChoice,
 		"param.list":        evalParamList,
 		"param.json":        evalParamJSON,
@@ -90,6 +92,8 @@ func standIn(kind lang.Kind, method func(string, starlark.Value) starlark.Value)
 		return &reportValue{}
 	case lang.KindRef:
 		return &refValue{}
+	case lang.KindDate:
+		return noDay()
 	case lang.KindText, lang.KindDuration:
 		return starlark.String("")
 	case lang.KindInt:

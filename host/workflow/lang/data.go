@@ -95,6 +95,10 @@ func valueEntries() []Entry {
 	return []Entry{
 		{Name: "struct", At: Anywhere, Gives: KindStruct, Rename: "record", More: "fields", Use: Function, Doc: "A value with named fields that do not change.",
 			Example: `team = struct(name = "it-ops", size = 4)`},
+		{Name: "days_ago", At: Anywhere, Gives: KindDate, Rename: "limit", Use: Function, Params: []Param{
+			{"date", KindDate, "", "the day to count from"}, {"days", KindInt, "", "how many days before it; below zero: after it"}},
+			Doc:     "The day so many days before a date.",
+			Example: "today = param.date(\"today\", default = \"2026-01-31\")\nlimit = days_ago(today, 90)"},
 		{Name: "json", At: Anywhere, Use: Namespace, Rename: "data", Doc: "JSON texts. A secret is refused."},
 		{Name: "json.encode", At: Anywhere, Gives: KindText, Use: Function, Params: []Param{{"value", KindAny, "", "what becomes JSON"}},
 			Doc: "The JSON text of a value; names are sorted.", Example: `text = json.encode({"team": "it-ops", "size": 4})`},

@@ -36,6 +36,7 @@ const (
 	KindResult   Kind = "result"
 	KindUser     Kind = "user"
 	KindMatch    Kind = "match"
+	KindDate     Kind = "date"
 	KindSecret   Kind = "secret"
 )
 
@@ -54,6 +55,8 @@ func (k Kind) Wanted() string {
 		return "a source of users such as csv()"
 	case KindPolicy:
 		return "what policy() makes"
+	case KindDate:
+		return "a date, as of a column of that type, or param.date()"
 	case KindBackend:
 		return "what backend() makes"
 	case KindWave:
@@ -70,7 +73,7 @@ func (k Kind) Types() []string {
 	switch k {
 	case KindText, KindDuration, KindRate:
 		return []string{"string"}
-	case KindInt, KindBool, KindHook, KindBackend, KindSource, KindPolicy, KindWave, KindReport:
+	case KindInt, KindBool, KindHook, KindBackend, KindSource, KindPolicy, KindWave, KindReport, KindDate:
 		return []string{string(k)}
 	case KindFailures:
 		return []string{"int", "string"}

@@ -81,6 +81,8 @@ func paramEntries() []Entry {
 			Example: `accounts = param.path("accounts", default = "users.csv")`},
 		{Name: "param.duration", At: AtTop, Gives: KindDuration, Params: append(common(KindDuration, without), limits(KindDuration)...), Use: Function, Doc: `Text such as "90s", "10m" or "1h30m".`,
 			Example: `pause = param.duration("pause", default = "10m", max = "1h")`},
+		{Name: "param.date", At: AtTop, Gives: KindDate, Params: common(KindText, without), Use: Function, Doc: "A day, written YYYY-MM-DD, to compare with columns of the type date. A script has no clock: a run that needs the day is given it, as in today=$(date -I).",
+			Example: `today = param.date("today", default = "2026-01-31", help = "the day of the run")`},
 		{Name: "param.choice", At: AtTop, Gives: KindText, Params: choice, Use: Function, Doc: "One of several words. Case is ignored; the value is the word as it is listed.",
 			Example: `mode = param.choice("mode", ["fast", "careful"], default = "careful", aliases = {"slow": "careful"})`},
 		{Name: "param.list", At: AtTop, Gives: KindTexts, Params: common(KindTexts, without), Use: Function, Doc: "Words between commas; spaces around them are trimmed, and empty text is the empty list.",

@@ -50,7 +50,7 @@ func TypeNames() []TypeName {
 			Fields: slices.Concat(text("account", "id", "status"), fields("Any", "must_change", "changed_at"), fields("list", "kinds"))},
 		{Name: "Struct", Value: "struct", Doc: "What struct() makes."},
 		{Name: "Match", Value: "match", Doc: "What re.match() and re.search() find.", Fields: append(fields("tuple", "groups"), fields("int", "start", "end")...)},
-		{Name: "Date", Value: "date", Doc: "A day: a column of the type date.", Fields: fields("int", "year", "month", "day")},
+		{Name: "Date", Value: "date", Doc: "A day: a column of the type date, or what param.date() gives. Days compare with days.", Fields: fields("int", "year", "month", "day")},
 		{Name: "Backend", Value: "backend", Member: "BACKEND", Doc: "What backend() makes.", Fields: text("name", "label")},
 		{Name: "Source", Value: "source", Doc: "What csv() and its like make."},
 		{Name: "Policy", Value: "policy", Doc: "What policy() and its like make."},
@@ -111,6 +111,8 @@ func (k Kind) Written() string {
 		return "Result"
 	case KindUser:
 		return "User"
+	case KindDate:
+		return "Date"
 	case KindMatch:
 		return "Match"
 	case KindSecret:
