@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -38,7 +39,8 @@ func columnAt(schema source.Schema, argument, name string) (int, error) {
 		for _, column := range schema.Columns {
 			names = append(names, column.Name)
 		}
-		return 0, errors.New(diag.Problem{Message: fmt.Sprintf("%s: there is no column %q", argument, name), Fix: diag.DidYouMean(name, names)}.Text())
+		fix := cmp.Or(diag.DidYouMean(name, names), "name one of "+strings.Join(names, ", "))
+		return 0, errors.New(diag.Problem{Message: fmt.Sprintf("report: %s: the users have no column %q", argument, name), Fix: fix}.Text())
 	case schema.Columns[at].Secret:
 		return 0, fmt.Errorf("%s: column %q is secret", argument, name)
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,6 +24,9 @@ type pluginDevCmd struct {
 
 // Run keeps a plugin running until it is interrupted.
 func (c *pluginDevCmd) Run(app *app) error {
+	if strings.HasSuffix(c.Path, ".star") {
+		return &host.UsageError{Message: c.Path + " is a definition, not a program: nothing is built", Fix: `give it to backend("http", definition = …) and save; rekey plugin test tries it`}
+	}
 	log, err := app.logger()
 	if err != nil {
 		return err
