@@ -40,7 +40,7 @@ func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
 		{"no clock", "x = time.now()\nworkflow(users = users, backend = target)",
 			"w.star:4:5: undefined: time; scripts know no clock and no chance, so that a resume does the same; step.generate() makes passwords"},
 		{"no I/O", "x = open(\"f\")\nworkflow(users = users, backend = target)", "w.star:4:5: undefined: open; scripts do no I/O: the host reads users and calls backends"},
-		{"a namespace is not called", "x = param(\"a\")", "w.star:4:5: param is not called by itself; use param.string, param.int, param.bool, param.path, param.duration, param.choice, param.list or param.json"},
+		{"a namespace is not called", "x = param(\"a\")", "w.star:4:5: param is not called by itself; use param.string, param.int, param.bool, param.path, param.duration, param.date, param.choice, param.list or param.json"},
 
 		// syntax
 		{"import", "import os", `w.star:4:1: there is no import; scripts use load("lib/file.star", "name")`},

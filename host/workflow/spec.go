@@ -153,7 +153,7 @@ type ReportSpec struct {
 // Param is one declared parameter.
 type Param struct {
 	Name    string
-	Type    string  // string, int, bool, path, duration, choice, list or json
+	Type    string  // string, int, bool, path, duration, date, choice, list or json
 	Default *string // as it would be given; nil: one has to be
 	Choices []string
 	Help    string
