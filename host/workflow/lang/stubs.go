@@ -10,7 +10,7 @@ import (
 // types, defaults and documentation. What comes later is left out.
 func Stubs(table *Table) string {
 	made := &stubs{table: table}
-	made.WriteString("# What rekey scripts can use, for editors that read stubs of Python.\nfrom collections.abc import Callable\nfrom typing import Any, NoReturn\n\nFunction = Callable[..., Any]\n")
+	made.out.WriteString("# What rekey scripts can use, for editors that read stubs of Python.\nfrom collections.abc import Callable\nfrom typing import Any, NoReturn\n\nFunction = Callable[..., Any]\n")
 	for _, one := range TypeNames() {
 		made.class(one)
 	}
@@ -20,17 +20,17 @@ func Stubs(table *Table) string {
 		case len(table.Members(entry.Name)) > 0:
 			made.namespace(entry)
 		default:
-			made.WriteString("\n")
+			made.out.WriteString("\n")
 			made.function(entry, entry.Name, "", "")
 		}
 	}
-	made.WriteString("\ndef fail(*args: Any) -> NoReturn: ...\n")
-	return made.String()
+	made.out.WriteString("\ndef fail(*args: Any) -> NoReturn: ...\n")
+	return made.out.String()
 }
 
 // stubs are being written.
 type stubs struct {
-	strings.Builder
+	out   strings.Builder
 	table *Table
 }
 
@@ -42,34 +42,34 @@ func (s *stubs) class(one TypeName) {
 	if slices.Contains(python, one.Name) {
 		return
 	}
-	fmt.Fprintf(s, "\nclass %s:\n%s", one.Name, docstring("    ", one.Doc, nil))
+	fmt.Fprintf(&s.out, "\nclass %s:\n%s", one.Name, docstring("    ", one.Doc, nil))
 	for _, field := range one.Fields {
-		fmt.Fprintf(s, "    %s: %s\n", field.Name, field.Type)
+		fmt.Fprintf(&s.out, "    %s: %s\n", field.Name, field.Type)
 	}
 	if one.Member != "" {
 		s.members(one.Member)
 	}
 	if one.Name == "User" || one.Name == "Struct" {
-		s.WriteString("    def __getattr__(self, name: str) -> Any: ...\n")
+		s.out.WriteString("    def __getattr__(self, name: str) -> Any: ...\n")
 	}
 	if one.Name == "User" || one.Name == "Match" {
-		s.WriteString("    def __getitem__(self, name: Any) -> Any: ...\n")
+		s.out.WriteString("    def __getitem__(self, name: Any) -> Any: ...\n")
 	}
 	if one.Name == "Date" {
 		for _, method := range []string{"lt", "le", "gt", "ge"} {
-			fmt.Fprintf(s, "    def __%s__(self, other: Date) -> bool: ...\n", method)
+			fmt.Fprintf(&s.out, "    def __%s__(self, other: Date) -> bool: ...\n", method)
 		}
 	}
 }
 
 // namespace writes a name that has members, and may be a function too.
 func (s *stubs) namespace(entry *Entry) {
-	fmt.Fprintf(s, "\nclass _%s:\n%s", entry.Name, docstring("    ", entry.Doc, nil))
+	fmt.Fprintf(&s.out, "\nclass _%s:\n%s", entry.Name, docstring("    ", entry.Doc, nil))
 	if entry.Use == Function {
 		s.function(entry, "__call__", "    ", "self")
 	}
 	s.members(entry.Name)
-	fmt.Fprintf(s, "\n%s: _%s\n", entry.Name, entry.Name)
+	fmt.Fprintf(&s.out, "\n%s: _%s\n", entry.Name, entry.Name)
 }
 
 // members write the attributes of a name.
@@ -80,7 +80,7 @@ func (s *stubs) members(of string) {
 			s.function(member, name, "    ", "self")
 			continue
 		}
-		fmt.Fprintf(s, "    %s: %s\n%s", name, member.Gives.Written(), docstring("    ", member.Doc, nil))
+		fmt.Fprintf(&s.out, "    %s: %s\n%s", name, member.Gives.Written(), docstring("    ", member.Doc, nil))
 	}
 }
 
@@ -100,7 +100,7 @@ func (s *stubs) function(entry *Entry, name, indent, first string) {
 	if entry.More != "" {
 		parts = append(parts, "**"+entry.More+": Any")
 	}
-	fmt.Fprintf(s, "%sdef %s(%s) -> %s:\n%s%s    ...\n", indent, name, strings.Join(parts, ", "), entry.Gives.Written(), docstring(indent+"    ", entry.Doc, entry.Params), indent)
+	fmt.Fprintf(&s.out, "%sdef %s(%s) -> %s:\n%s%s    ...\n", indent, name, strings.Join(parts, ", "), entry.Gives.Written(), docstring(indent+"    ", entry.Doc, entry.Params), indent)
 }
 
 // stub is a parameter with its type and its default.
