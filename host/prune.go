@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"time"
 
@@ -133,7 +132,7 @@ func (h *Host) newest(summary ledger.Summary, seen credentials) (count int64, er
 	}
 	err = run.Intents(func(backend, account, cred, _ string, _ int64) error {
 		sum := fnv.New64a()
-		fmt.Fprintf(sum, "%s\x00%s\x00%s", pinOf(pins, backend).Target(), account, cred)
+		_, _ = sum.Write([]byte(pinOf(pins, backend).Target() + "\x00" + account + "\x00" + cred))
 		if _, known := seen[sum.Sum64()]; !known {
 			seen[sum.Sum64()] = struct{}{}
 			count++
