@@ -121,19 +121,15 @@ func (f *finder) tell(run *ledger.Run, all []held) error {
 	}
 	for _, one := range all {
 		f.found++
-		found, err := f.shown(run, one)
-		if err != nil {
-			return err
-		}
-		if err := f.each(found); err != nil {
+		if err := f.each(f.shown(run, one)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// shown is a value as it is told of.
-func (f *finder) shown(run *ledger.Run, one held) (Found, error) {
+// shown is a value as it is told of; one that does not open is told of without.
+func (f *finder) shown(run *ledger.Run, one held) Found {
 	candidate := one.candidate
 	found := Found{Run: run.ID(), Script: run.Header().Script, At: stamped(candidate.Record.At), Key: one.user.Key, Backend: candidate.Backend, Target: target(one.pin),
 		Account: candidate.Account, Kind: candidate.Cred, State: candidate.State, Status: string(one.user.Status)}
@@ -143,11 +139,15 @@ func (f *finder) shown(run *ledger.Run, one held) (Found, error) {
 		f.settled[name] = true
 	}
 	if !f.options.Reveal {
-		return found, nil
+		return found
 	}
 	value, err := run.Unseal(one.user.Pos, candidate.Step, candidate.Try, journal.RoleValue, candidate.Sealed)
+	if err != nil { // sealed to others
+		f.host.notices.warn("run %s: a value of %s does not open: %s", run.ID(), one.user.Key, err)
+		return found
+	}
 	found.Password = value.Reveal()
-	return found, err
+	return found
 }
 
 // keys are those of the users of a run who have that key, or whose account it is.

@@ -81,6 +81,13 @@ func (h *Host) prune(ctx context.Context, summary ledger.Summary, options PruneO
 		return nil, err
 	}
 	defer run.Close()
+	counts, err := run.Counts()
+	if err != nil {
+		return nil, err
+	}
+	if counts.Pending+counts.Held+counts.Unknown > 0 { // put back meanwhile
+		return nil, usagef("its users are pending, held or unknown")
+	}
 	pruned.PrunedAt, pruned.PrunedBy, pruned.Requestor, pruned.Reason = stamped(h.Now()), h.OSUser, options.Requestor, options.Reason
 	line, err := json.Marshal(pruned)
 	if err != nil {

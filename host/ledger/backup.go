@@ -82,6 +82,11 @@ func (s *backingUp) backUpRun(to *Store, id string, b *Backup) error {
 	if diskFull(err) {
 		return err
 	}
+	if !files.Exists(s.runFile(id)) { // removed meanwhile
+		b.Runs--
+		to.kept.Remove(to.runFile(id))
+		return nil
+	}
 	b.Damaged = append(b.Damaged, ofRun(id, err).Error())
 	to.kept.Remove(to.runFile(id))
 	for _, suffix := range []string{"", "-wal"} {
@@ -129,9 +134,10 @@ func (s *backingUp) copyRun(to *Store, id string) (*hashlog.Frontier, error) {
 	return &tree, nil
 }
 
-// backUpFiles copies all but the runs: the audit key and the record of outputs.
+// backUpFiles copies all but the runs: the audit key, the record of outputs, and which
+// runs were removed.
 func (s *backingUp) backUpFiles(made string) error {
-	from := map[string]string{"audit.key": filepath.Join(s.dir, "audit.key")}
+	from := map[string]string{"audit.key": filepath.Join(s.dir, "audit.key"), "pruned.jsonl": s.prunedFile()}
 	notes, err := os.ReadDir(filepath.Join(s.dir, "files"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -146,7 +152,7 @@ func (s *backingUp) backUpFiles(made string) error {
 	}
 	for name, path := range from {
 		err := files.Copy(filepath.Join(made, name), path)
-		if name == "audit.key" && errors.Is(err, fs.ErrNotExist) {
+		if filepath.Dir(name) == "." && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {

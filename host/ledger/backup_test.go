@@ -239,3 +239,30 @@ func TestFullDiskSaysNothingOfARun(t *testing.T) {
 		}
 	}
 }
+
+// TestABackupTellsWhichRunsWereRemoved, also where a process died in the middle of a line.
+func TestABackupTellsWhichRunsWereRemoved(t *testing.T) {
+	s := newStore(t)
+	must(t, s.NotePruned([]byte(`{"run":"rone"}`)))
+	file, err := os.OpenFile(filepath.Join(s.Dir(), "pruned.jsonl"), os.O_WRONLY|os.O_APPEND, 0)
+	must(t, err)
+	_, err = file.WriteString(`{"run":"rhal`)
+	must(t, errors.Join(err, file.Close()))
+	must(t, s.NotePruned([]byte(`{"run":"rtwo"}`)))
+	to := filepath.Join(t.TempDir(), "copy")
+	_, err = s.Backup(t.Context(), to, "")
+	must(t, err)
+	for _, dir := range []string{s.Dir(), to} {
+		copied, err := Open(dir, Options{})
+		must(t, err)
+		var lines []string
+		must(t, copied.Pruned(func(line []byte) error {
+			lines = append(lines, string(line))
+			return nil
+		}))
+		if want := []string{`{"run":"rone"}`, `{"run":"rtwo"}`}; !slices.Equal(lines, want) {
+			t.Errorf("%v, want %v", lines, want)
+		}
+		must(t, copied.Close())
+	}
+}

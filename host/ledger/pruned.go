@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/rekey-host/rekey/host/ledger/internal/files"
 )
@@ -23,7 +24,7 @@ func (s *Store) NotePruned(line []byte) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if _, err := file.Write(append(line, '\n')); err != nil {
+	if _, err := file.Write(slices.Concat([]byte("\n"), line, []byte("\n"))); err != nil { // a killed process may have left half a line
 		return err
 	}
 	return errors.Join(file.Sync(), syncDir(s.dir))
