@@ -401,7 +401,7 @@ func (t picks) Generate(ctx context.Context, _ string, n int) ([]secret.Value, e
 
 // Describe and Configure make the bank a backend that can be served.
 func (b *bank) Describe() sdk.Description {
-	return sdk.Description{Name: "bank", Verbs: append(sdk.AskedVerbs(), sdk.Set, sdk.Change, sdk.Handover)}
+	return sdk.Description{Name: "bank", Verbs: append(sdk.AskedVerbs(), sdk.Set, sdk.Change, sdk.Handover), Abilities: []sdk.Ability{sdk.CanVerify, sdk.CanFind, sdk.CanReset, sdk.CanUnlock, sdk.CanRevoke, sdk.CanGenerate}}
 }
 
 // Configure opens the instance of a label.
