@@ -22,43 +22,62 @@ func (s *Session) cancel(ctx context.Context) (Outcome, error) {
 	if s.options.Reason == "" {
 		return Outcome{}, &UsageError{Message: "cancel wants to know why", Fix: `give --reason "…": it stands with every user who is skipped`}
 	}
-	counts, err := s.run.Counts()
+	why, err := s.run.Cancelled()
 	if err != nil {
 		return Outcome{}, err
 	}
-	if counts.Pending+counts.Held == 0 {
+	out, err := outcomeOf(s.run)
+	if err != nil {
+		return Outcome{}, err
+	}
+	begun := why != "" && out.Status == journal.StateRunning // and ended in the middle
+	if out.Counts.Pending+out.Counts.Held == 0 && !begun {
 		return Outcome{}, &UsageError{Message: fmt.Sprintf("run %s has no user who waits", s.run.ID()), Fix: "rekey show " + s.run.ID()}
 	}
-	why, err := s.run.Cancelled()
-	if err == nil && why == "" {
-		why = s.options.Reason
-		err = s.note(journal.Cancelled, journal.Detail{Requestor: s.options.Requestor, Message: why})
+	applied, err := s.reportable(ctx)
+	if err != nil {
+		return Outcome{}, err
 	}
-	return s.skipWaiting(ctx, why, err)
+	if why == "" {
+		why = s.options.Reason
+		if err := s.note(journal.Cancelled, journal.Detail{Requestor: s.options.Requestor, Message: why}); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return s.skipWaiting(ctx, why, applied)
 }
 
-// skipWaiting gives all who wait their status, and ends the run.
-func (s *Session) skipWaiting(ctx context.Context, why string, err error) (Outcome, error) {
-	if err != nil {
-		return Outcome{}, err
-	}
-	if err := s.endWaiting("cancelled: " + why); err != nil {
-		return Outcome{}, err
-	}
+// reportable makes the session ready to report, where the run was ever applied. Nothing
+// is done yet: what keeps a report from being written is an error.
+func (s *Session) reportable(ctx context.Context) (applied bool, err error) {
 	starts, err := s.run.Starts()
-	if err != nil {
-		return Outcome{}, err
-	}
-	if len(starts) == 0 { // no user was served: there is nothing to report
-		return s.leave(ctx, why)
+	if err != nil || len(starts) == 0 {
+		return false, err
 	}
 	flow, err := s.loader.kept(ctx, s.run)
 	if err != nil {
-		return Outcome{}, err
+		return true, err
 	}
 	s.use(flow, flow)
-	if err := s.checkOutputs(ctx, s.run.Header()); err != nil {
+	return true, s.checkOutputs(ctx, s.run.Header())
+}
+
+// skipRest goes on with what a process that cancelled the run left.
+func (s *Session) skipRest(ctx context.Context, why string) (Outcome, error) {
+	applied, err := s.reportable(ctx)
+	if err != nil {
 		return Outcome{}, err
+	}
+	return s.skipWaiting(ctx, why, applied)
+}
+
+// skipWaiting gives all who wait their status, and ends the run.
+func (s *Session) skipWaiting(ctx context.Context, why string, applied bool) (Outcome, error) {
+	if err := s.endWaiting("cancelled: " + why); err != nil {
+		return Outcome{}, err
+	}
+	if !applied { // no user was served: there is nothing to report
+		return s.leave(ctx, why)
 	}
 	return s.conclude(ctx, engine.Ending{Stopped: "cancelled: " + why})
 }

@@ -3,7 +3,9 @@ package host
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/journal"
@@ -36,27 +38,36 @@ type Found struct {
 }
 
 // Find calls each for all that the runs of the state directory know of an account or a
-// user, the newest run first. It reads the intents of every run.
+// user, the value sent last first. It reads the intents of every run. Where one cannot
+// be read, none is current, and the error is a *PartError.
 func (h *Host) Find(ctx context.Context, options FindOptions, each func(Found) error) error {
 	list, err := h.store.Runs()
 	if err != nil {
 		return err
 	}
-	search := finder{host: h, options: options, each: each, settled: map[string]bool{}}
+	search := finder{host: h, options: options, newest: map[string]time.Time{}}
 	for _, run := range list {
-		if run.Err != nil {
-			h.notices.warn("run %s cannot be read: %s", run.Header.ID, run.Err)
-			continue
-		}
 		if err := search.in(ctx, run.Header.ID); err != nil {
-			return err
+			h.notices.warn("run %s cannot be read: %s", run.Header.ID, err)
+			search.unread = err
 		}
 	}
 	switch {
-	case search.found == 0 && search.elsewhere != "":
+	case len(search.all) > 0 || search.unread != nil:
+	case search.elsewhere != "":
 		return &UsageError{Message: fmt.Sprintf("no run knows %q on backend %q", options.Name, options.Backend), Fix: "it is known on " + search.elsewhere}
-	case search.found == 0:
+	default:
 		return &UsageError{Message: "no run of this state directory knows " + strconv.Quote(options.Name), Fix: "give the account as the target has it, or the user's key"}
+	}
+	slices.SortStableFunc(search.all, func(a, b held) int { return b.candidate.Record.At.Compare(a.candidate.Record.At) })
+	for _, one := range search.all {
+		one.found.Current = one.candidate.Current && search.unread == nil && !search.newest[one.name()].After(one.candidate.Record.At)
+		if err := each(one.found); err != nil {
+			return err
+		}
+	}
+	if search.unread != nil {
+		return &PartError{fmt.Errorf("a run cannot be read, and may know a newer value: none is called current: %w", search.unread)}
 	}
 	return nil
 }
@@ -65,39 +76,10 @@ func (h *Host) Find(ctx context.Context, options FindOptions, each func(Found) e
 type finder struct {
 	host      *Host
 	options   FindOptions
-	each      func(Found) error
-	found     int
-	elsewhere string          // a backend that knows the name, though not the one asked for
-	settled   map[string]bool // credentials of which a newer value is known, by target
-}
-
-func (f *finder) in(ctx context.Context, id string) error {
-	open := f.host.runs().rest
-	if f.options.Reveal {
-		open = func(name string) (*ledger.Run, error) { return f.host.runs().restOpened(ctx, name) }
-	}
-	run, err := open(id)
-	if err != nil {
-		return err
-	}
-	defer run.Close()
-	keys, err := f.keys(run)
-	if err != nil || len(keys) == 0 {
-		return err
-	}
-	pins, err := run.Backends()
-	if err != nil {
-		return err
-	}
-	var all []held
-	for _, key := range keys {
-		user, err := run.User(key)
-		if err != nil {
-			return err
-		}
-		all = append(all, f.of(pins, user)...)
-	}
-	return f.tell(run, all)
+	all       []held
+	elsewhere string               // a backend that knows the name, though not the one asked for
+	newest    map[string]time.Time // by held.name: when the last value that is in force, or may be, was sent
+	unread    error                // why a run, or a part of one, is missing
 }
 
 // held is a value that a run knows of, and who has it.
@@ -105,25 +87,67 @@ type held struct {
 	user      ledger.User
 	pin       journal.BackendPin
 	candidate journal.Candidate
+	found     Found
 }
 
-// tell tells of values of one run, newest first.
-func (f *finder) tell(run *ledger.Run, all []held) error {
-	if len(all) == 0 {
-		return nil
+// name is what values replace each other on, over all runs.
+func (h held) name() string {
+	return h.pin.Target() + "\x00" + h.candidate.Account + "\x00" + h.candidate.Cred
+}
+
+// in takes over what one run knows.
+func (f *finder) in(ctx context.Context, id string) error {
+	run, err := f.open(ctx, id)
+	if err != nil {
+		return err
 	}
+	defer run.Close()
+	keys, err := f.keys(run)
+	if err != nil {
+		return err
+	}
+	pins, err := run.Backends()
+	if err != nil {
+		return err
+	}
+	var mine []held
+	for _, key := range keys {
+		user, err := run.User(key)
+		if err != nil {
+			return err
+		}
+		mine = append(mine, f.of(pins, user)...)
+	}
+	if err := f.take(run, mine); err != nil {
+		return err
+	}
+	return whatIsLost(run, nil)
+}
+
+// open opens a run, with the key to its values where they are wanted and it is there.
+func (f *finder) open(ctx context.Context, id string) (*ledger.Run, error) {
 	if f.options.Reveal {
+		return f.host.runs().restOpened(ctx, id)
+	}
+	return f.host.runs().rest(id)
+}
+
+// take takes values of one run over.
+func (f *finder) take(run *ledger.Run, mine []held) error {
+	if f.options.Reveal && len(mine) > 0 && run.Sealable() == nil {
 		audit := f.host.runs()
 		audit.unaudited, audit.act = f.options.Unaudited, f.options.Act
 		if err := audit.audited(run, journal.Revealed, map[string]string{"user": f.options.Name}); err != nil {
 			return err
 		}
 	}
-	for _, one := range all {
-		f.found++
-		if err := f.each(f.shown(run, one)); err != nil {
-			return err
+	for _, one := range mine {
+		one.found = f.shown(run, one)
+		state, at := one.candidate.State, one.candidate.Record.At
+		if (state == journal.CandidateApplied || state == journal.CandidateUnknown) && at.After(f.newest[one.name()]) {
+			f.newest[one.name()] = at
 		}
+		f.all = append(f.all, one)
 	}
 	return nil
 }
@@ -133,16 +157,11 @@ func (f *finder) shown(run *ledger.Run, one held) Found {
 	candidate := one.candidate
 	found := Found{Run: run.ID(), Script: run.Header().Script, At: stamped(candidate.Record.At), Key: one.user.Key, Backend: candidate.Backend, Target: target(one.pin),
 		Account: candidate.Account, Kind: candidate.Cred, State: candidate.State, Status: string(one.user.Status)}
-	name := one.pin.Target() + "\x00" + candidate.Account + "\x00" + candidate.Cred
-	found.Current = candidate.Current && !f.settled[name]
-	if candidate.State == journal.CandidateApplied || candidate.State == journal.CandidateUnknown {
-		f.settled[name] = true
-	}
 	if !f.options.Reveal {
 		return found
 	}
 	value, err := run.Unseal(one.user.Pos, candidate.Step, candidate.Try, journal.RoleValue, candidate.Sealed)
-	if err != nil { // sealed to others
+	if err != nil { // forgotten, or sealed to others
 		f.host.notices.warn("run %s: a value of %s does not open: %s", run.ID(), one.user.Key, err)
 		return found
 	}
@@ -192,7 +211,7 @@ func (f *finder) of(pins []journal.BackendPin, user ledger.User) (list []held) {
 			f.elsewhere = candidate.Backend
 		}
 		if there && mine {
-			list = append(list, held{user, pin, candidate})
+			list = append(list, held{user: user, pin: pin, candidate: candidate})
 		}
 	}
 	return list

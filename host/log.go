@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
@@ -18,7 +19,7 @@ type Event struct {
 	Run          string            `json:"run"`
 	Record       int64             `json:"record"` // its place in the run's hash log
 	At           string            `json:"at"`     // UTC
-	Event        string            `json:"event"`  // opened, planned, started, held, approved, stopped, ended, revealed, reported, accepted, forgot, cancelled, settled
+	Event        string            `json:"event"`  // opened, planned, started, held, approved, stopped, ended, revealed, reported, accepted, forgot, cancelled, settled, pruning, pruned
 	OSUser       string            `json:"os_user,omitempty"`
 	Host         string            `json:"host,omitempty"`
 	PID          int               `json:"pid,omitempty"`
@@ -98,7 +99,7 @@ func (e Event) Text() string {
 	if e.SourceSystem != "" {
 		add("from %s", e.SourceSystem)
 	}
-	return strings.Join(parts, ", ")
+	return onOneLine(strings.Join(parts, ", "))
 }
 
 // Who is who did it, and on whose behalf.
@@ -110,7 +111,17 @@ func (e Event) Who() string {
 	if e.Requestor != "" {
 		who += " for " + e.Requestor
 	}
-	return who
+	return onOneLine(who)
+}
+
+// onOneLine leaves no sign in a text that would make another line, or another column, of it.
+func onOneLine(text string) string {
+	return strings.Map(func(letter rune) rune {
+		if unicode.IsControl(letter) || letter == '\u2028' || letter == '\u2029' {
+			return '\uFFFD'
+		}
+		return letter
+	}, text)
 }
 
 // Events calls event for what was done to a run and what happened to it, in the order of
@@ -163,7 +174,11 @@ func (h *Host) prunedEvents(event func(Event) error) error {
 		if err := json.Unmarshal(line, &pruned); err != nil {
 			return nil // half a line, of a process that was killed
 		}
-		return event(Event{Run: pruned.Run, At: pruned.PrunedAt, Event: "pruned", OSUser: pruned.PrunedBy, Requestor: pruned.Requestor, Script: pruned.Script,
+		name := "pruning"
+		if pruned.Gone {
+			name = "pruned"
+		}
+		return event(Event{Run: pruned.Run, At: pruned.PrunedAt, Event: name, OSUser: pruned.PrunedBy, Requestor: pruned.Requestor, Script: pruned.Script,
 			Message: pruned.Reason, Facts: map[string]string{"head": pruned.Audit.Head, "last": pruned.Last}})
 	})
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"hash/fnv"
+	"slices"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 )
 
@@ -28,6 +30,7 @@ type Pruned struct {
 	PrunedBy  string `json:"pruned_by,omitempty"`
 	Requestor string `json:"requestor,omitempty"`
 	Reason    string `json:"reason,omitempty"`
+	Gone      bool   `json:"gone,omitempty"` // it is: before that, it was about to be
 }
 
 // Prune removes old runs whole, with the values in them, and calls each for every one
@@ -38,27 +41,22 @@ func (h *Host) Prune(ctx context.Context, options PruneOptions, each func(Pruned
 	if options.Older <= 0 {
 		return &UsageError{Message: "--older: want more than no time", Fix: "give --older 90d"}
 	}
-	list, err := h.store.Runs()
+	list, err := h.prunable()
 	if err != nil {
 		return err
 	}
-	seen := credentials{}
-	for i, run := range list {
-		newest, err := h.newest(run, seen)
-		if err != nil {
-			return err
-		}
-		if i < options.KeepLast || run.Err != nil || open(run) {
+	for i, old := range list {
+		if i < options.KeepLast || open(old.summary) || old.last.After(h.Now().Add(-options.Older)) {
 			continue
 		}
-		pruned, err := h.prune(ctx, run, options, newest)
+		pruned, err := h.prune(ctx, old, options)
 		var used *UsageError
 		switch {
 		case errors.As(err, &used):
-			h.notices.warn("run %s stays: %s", run.Header.ID, used.Message)
+			h.notices.warn("run %s stays: %s", old.summary.Header.ID, used.Message)
 		case err != nil:
 			return err
-		case pruned != nil:
+		default:
 			if err := each(*pruned); err != nil {
 				return err
 			}
@@ -67,16 +65,94 @@ func (h *Host) Prune(ctx context.Context, options PruneOptions, each func(Pruned
 	return nil
 }
 
-// prune removes one run if it is old enough; nil: it is not.
-func (h *Host) prune(ctx context.Context, summary ledger.Summary, options PruneOptions, newest int64) (*Pruned, error) {
-	pruned, err := h.old(summary, options.Older)
-	if pruned != nil {
-		pruned.Newest = newest
+// prunable is a run that can be read.
+type prunable struct {
+	summary ledger.Summary
+	last    time.Time // it was applied, or planned
+	audit   Audit
+	newest  int64 // accounts whose newest value it has
+}
+
+// prunable returns the runs that can be read, last applied first.
+func (h *Host) prunable() ([]*prunable, error) {
+	runs, err := h.store.Runs()
+	if err != nil {
+		return nil, err
 	}
-	if err != nil || pruned == nil || options.DryRun {
-		return pruned, err
+	var list []*prunable
+	holders := map[uint64]holder{}
+	for _, summary := range runs {
+		if summary.Err != nil {
+			continue
+		}
+		made := &prunable{summary: summary}
+		if err := h.survey(made, holders); err != nil {
+			h.notices.warn("run %s cannot be read: %s", summary.Header.ID, err)
+			continue
+		}
+		list = append(list, made)
 	}
-	run, err := h.runs().lock(ctx, summary.Header.ID, RunOptions{})
+	for _, holder := range holders {
+		holder.run.newest++
+	}
+	slices.SortStableFunc(list, func(a, b *prunable) int { return b.last.Compare(a.last) })
+	return list, nil
+}
+
+// holder is the run that sent a credential its newest value that is in force, or may be.
+type holder struct {
+	at  time.Time
+	run *prunable
+}
+
+// survey reads when a run was applied, and which values it sent.
+func (h *Host) survey(made *prunable, holders map[uint64]holder) error {
+	run, err := h.store.Read(made.summary.Header.ID)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	if made.last, err = lastApplied(run); err != nil {
+		return err
+	}
+	if made.audit.Size, made.audit.Head, err = run.SignHead(); err != nil {
+		return err
+	}
+	pins, err := run.Backends()
+	if err != nil {
+		return err
+	}
+	return run.Pass(ledger.OrderApply, func(user ledger.User) error {
+		for _, candidate := range ledger.Candidates(user.History) {
+			if candidate.State != journal.CandidateApplied && candidate.State != journal.CandidateUnknown {
+				continue
+			}
+			sum := fnv.New64a()
+			_, _ = sum.Write([]byte(pinOf(pins, candidate.Backend).Target() + "\x00" + candidate.Account + "\x00" + candidate.Cred))
+			if have, known := holders[sum.Sum64()]; !known || candidate.Record.At.After(have.at) {
+				holders[sum.Sum64()] = holder{candidate.Record.At, made}
+			}
+		}
+		return nil
+	})
+}
+
+// lastApplied is when a run was last applied, or planned.
+func lastApplied(run *ledger.Run) (time.Time, error) {
+	span, err := run.Span()
+	if last := run.Header().Created; !span.Until.After(last) {
+		return last, err
+	}
+	return span.Until, err
+}
+
+// prune removes one run, unless it was gone on with meanwhile.
+func (h *Host) prune(ctx context.Context, old *prunable, options PruneOptions) (*Pruned, error) {
+	pruned := &Pruned{RunSummary: summaryOf(old.summary), Last: stamped(old.last), Audit: old.audit, Newest: old.newest}
+	if options.DryRun {
+		return pruned, nil
+	}
+	run, err := h.runs().lock(ctx, old.summary.Header.ID, RunOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -85,68 +161,31 @@ func (h *Host) prune(ctx context.Context, summary ledger.Summary, options PruneO
 	if err != nil {
 		return nil, err
 	}
-	if counts.Pending+counts.Held+counts.Unknown > 0 { // put back meanwhile
-		return nil, usagef("its users are pending, held or unknown")
+	last, err := lastApplied(run)
+	switch {
+	case err != nil:
+		return nil, err
+	case counts.Pending+counts.Held+counts.Unknown > 0, last.After(old.last):
+		return nil, usagef("it was gone on with meanwhile")
 	}
 	pruned.PrunedAt, pruned.PrunedBy, pruned.Requestor, pruned.Reason = stamped(h.Now()), h.OSUser, options.Requestor, options.Reason
+	if err := h.notePruned(pruned); err != nil {
+		return nil, err
+	}
+	if err := run.Remove(); err != nil {
+		return nil, err
+	}
+	pruned.Gone = true
+	return pruned, h.notePruned(pruned)
+}
+
+// notePruned keeps a line about a run that is about to be removed, or is gone.
+func (h *Host) notePruned(pruned *Pruned) error {
 	line, err := json.Marshal(pruned)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := h.store.NotePruned(line); err != nil {
-		return nil, err
-	}
-	return pruned, run.Remove()
-}
-
-// old is a run last applied, or planned, longer ago; nil: it is not.
-func (h *Host) old(summary ledger.Summary, than time.Duration) (*Pruned, error) {
-	run, err := h.store.Read(summary.Header.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer run.Close()
-	span, err := run.Span()
-	last := summary.Header.Created
-	if span.Until.After(last) {
-		last = span.Until
-	}
-	if err != nil || last.After(h.Now().Add(-than)) {
-		return nil, err
-	}
-	pruned := &Pruned{RunSummary: summaryOf(summary), Last: stamped(last)}
-	pruned.Audit.Size, pruned.Audit.Head, err = run.SignHead()
-	return pruned, err
-}
-
-// credentials are hashes of what has a value in a newer run.
-type credentials map[uint64]struct{}
-
-// newest takes over which credentials a run gave a value, and returns how many of them
-// no newer run did. Runs come newest first.
-func (h *Host) newest(summary ledger.Summary, seen credentials) (count int64, err error) {
-	if summary.Err != nil {
-		return 0, nil
-	}
-	run, err := h.store.Read(summary.Header.ID)
-	if err != nil {
-		return 0, nil // removed meanwhile
-	}
-	defer run.Close()
-	pins, err := run.Backends()
-	if err != nil {
-		return 0, err
-	}
-	err = run.Intents(func(backend, account, cred, _ string, _ int64) error {
-		sum := fnv.New64a()
-		_, _ = sum.Write([]byte(pinOf(pins, backend).Target() + "\x00" + account + "\x00" + cred))
-		if _, known := seen[sum.Sum64()]; !known {
-			seen[sum.Sum64()] = struct{}{}
-			count++
-		}
-		return nil
-	})
-	return count, err
+	return h.store.NotePruned(line)
 }
 
 // stamped is a time as it stands in JSON.

@@ -25,8 +25,11 @@ func (p resumption) resume(ctx, stop context.Context) (Outcome, error) {
 		}
 		return signed(p.run, out)
 	}
-	if why, err := p.run.Cancelled(); err != nil || why != "" && out.Counts.Pending+out.Counts.Held > 0 {
-		return p.skipWaiting(ctx, why, err) // what the process that cancelled it left
+	switch why, err := p.run.Cancelled(); {
+	case err != nil:
+		return out, err
+	case why != "" && out.Counts.Pending+out.Counts.Held > 0:
+		return p.skipRest(ctx, why)
 	}
 	wave, held, err := p.run.Hold()
 	if err != nil {

@@ -14,7 +14,9 @@ import (
 type Settlement struct {
 	Key     string
 	As      string // changed: the newest value is in force; unchanged: none of the doubtful ones; or its number, as Reveal lists them, from 1
-	Backend string // label; "": there is doubt on one only
+	Backend string // label; "": any, as the following
+	Account string
+	Kind    string
 }
 
 // Settle takes over which value of an unknown user is in force, from a person who
@@ -143,7 +145,7 @@ func settledAs(intent *journal.Record, outcome sdk.Outcome, message string) *jou
 func (d doubt) credential(history *journal.History) (*journal.CredentialHistory, error) {
 	var found []*journal.CredentialHistory
 	for _, credential := range history.Touched() {
-		if len(credential.Open()) > 0 && (d.Backend == "" || credential.Backend == d.Backend) {
+		if len(credential.Open()) > 0 && d.means(history, credential) {
 			found = append(found, credential)
 		}
 	}
@@ -151,11 +153,32 @@ func (d doubt) credential(history *journal.History) (*journal.CredentialHistory,
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return nil, &UsageError{Message: fmt.Sprintf("user %q: %d credentials are in doubt, on %s and %s", d.Key, len(found), found[0].Backend, found[1].Backend), Fix: "name one by --backend"}
-	case d.Backend != "":
-		return nil, usagef("user %q: nothing is in doubt on backend %q", d.Key, d.Backend)
+		return nil, &UsageError{Message: fmt.Sprintf("user %q: %d credentials are in doubt, %s and %s", d.Key, len(found), named(found[0]), named(found[1])), Fix: "name one by --backend, --account and --kind"}
+	case d.Backend+d.Account+d.Kind != "":
+		return nil, usagef("user %q: nothing is in doubt there", d.Key)
 	}
 	return nil, &UsageError{Message: fmt.Sprintf("user %q: no value is in doubt", d.Key), Fix: "rekey resume goes on with them"}
+}
+
+// means reports whether it is a credential that was named, by itself or by the number of
+// one of its values.
+func (d doubt) means(history *journal.History, credential *journal.CredentialHistory) bool {
+	if number, err := strconv.Atoi(d.As); err == nil {
+		if list := history.Candidates(); number >= 1 && number <= len(list) {
+			of := list[number-1]
+			return (journal.Credential{Backend: of.Backend, Account: of.Account, Kind: of.Cred}) == credential.Credential
+		}
+	}
+	return (d.Backend == "" || d.Backend == credential.Backend) && (d.Account == "" || d.Account == credential.Account) && (d.Kind == "" || d.Kind == credential.Kind)
+}
+
+// named is a credential in words.
+func named(credential *journal.CredentialHistory) string {
+	text := credential.Account + " on " + credential.Backend
+	if credential.Kind != "" {
+		text += ", kind " + credential.Kind
+	}
+	return text
 }
 
 // lateOf is until when a request of the attempt may arrive.

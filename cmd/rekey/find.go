@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -30,12 +31,12 @@ func (c *findCmd) Run(app *app) error {
 		list = append(list, found)
 		return nil
 	})
-	if err != nil {
+	if err != nil && !isPart(err) {
 		return err
 	}
 	if app.cli.JSON {
 		printJSON(app.process.stdout, list)
-		return nil
+		return err
 	}
 	writer := tabwriter.NewWriter(app.process.stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(writer, strings.Join(append([]string{"RUN", "SENT", "KEY", "BACKEND", "TARGET", "ACCOUNT", "KIND", "STATE"}, values(c.Reveal)...), "\t"))
@@ -50,7 +51,7 @@ func (c *findCmd) Run(app *app) error {
 		}
 		fmt.Fprintln(writer, strings.Join(columns, "\t"))
 	}
-	return writer.Flush()
+	return errors.Join(writer.Flush(), err)
 }
 
 // values is the header of the values, if they are shown.

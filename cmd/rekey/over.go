@@ -8,7 +8,8 @@ import (
 )
 
 type cancelCmd struct {
-	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
+	Name      string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
+	Overwrite bool   `help:"Replace report files that no run of this state directory wrote."`
 	acting
 	moved
 }
@@ -21,7 +22,9 @@ func (cancelCmd) Help() string {
 // Run cancels.
 func (c *cancelCmd) Run(app *app) error {
 	return withHost(app, nil, func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
-		session, err := opened.Continue(stop, c.Name, c.options(c.Moved))
+		options := c.options(c.Moved)
+		options.Overwrite = c.Overwrite
+		session, err := opened.Continue(stop, c.Name, options)
 		if err != nil {
 			return host.Outcome{}, err
 		}
@@ -34,7 +37,9 @@ type settleCmd struct {
 	Name    string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
 	User    string `required:"" help:"The user who is unknown." placeholder:"KEY"`
 	As      string `required:"" help:"changed: the newest value is in force. unchanged: none of the doubtful ones is. Or the number of the value that is, as reveal lists them, from 1." placeholder:"changed|unchanged|N"`
-	Backend string `help:"Where, if several backends are in doubt." placeholder:"LABEL"`
+	Backend string `help:"Where, if several credentials are in doubt." placeholder:"LABEL"`
+	Account string `help:"Which account there." placeholder:"NAME"`
+	Kind    string `help:"Which kind of its credentials." placeholder:"KIND"`
 	acting
 	moved
 }
@@ -54,7 +59,7 @@ func (c *settleCmd) Run(app *app) error {
 			return host.Outcome{}, err
 		}
 		defer session.Close()
-		return session.Settle(host.Settlement{Key: c.User, As: c.As, Backend: c.Backend})
+		return session.Settle(host.Settlement{Key: c.User, As: c.As, Backend: c.Backend, Account: c.Account, Kind: c.Kind})
 	})
 }
 

@@ -107,3 +107,40 @@ func copied(t *testing.T, from, to string) {
 		t.Fatalf("%v: %s", err, out)
 	}
 }
+
+// TestTheValueSentLastIsTheCurrentOne, whichever run was planned first, and the run that
+// holds it is the one of which prune says so.
+func TestTheValueSentLastIsTheCurrentOne(t *testing.T) {
+	p := newPlace(t)
+	p.write("late.star", `workflow(users = rows(["ann"], key = "login"), backend = backend("htpasswd", path = "late.htpasswd"))`)
+	p.write("late.htpasswd", "zed:x\n")
+	p.must(3, "run", "late.star", "--yes") // ann is not there
+	first := p.last()
+	p.write("late.htpasswd", "ann:x\n")
+	p.must(0, "run", "late.star", "--yes", "--new")
+	second := p.last()
+	p.must(0, "retry", first, "--yes", "--requestor", "desk\n2026 approved  boss")
+	var found []struct {
+		Run     string
+		Current bool
+	}
+	if err := json.Unmarshal([]byte(p.must(0, "find", "ann", "--json").stdout), &found); err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 3 || found[0].Run != first || !found[0].Current || found[1].Current || found[2].Current {
+		t.Errorf("%+v, want only the first to be current, which is of %s", found, first)
+	}
+	for line := range strings.Lines(p.must(0, "prune", "--older", "1ns", "--dry-run").stdout) {
+		if strings.Contains(line, "the newest value here of 1 account") != strings.Contains(line, first) {
+			t.Errorf("%s holds the newest value, and %s does not: %s", first, second, line)
+		}
+	}
+	if kept := p.must(0, "prune", "--older", "1ns", "--keep-last", "1", "--dry-run").stdout; strings.Contains(kept, first) || !strings.Contains(kept, second) {
+		t.Errorf("the run applied last is kept: %s", kept)
+	}
+	for line := range strings.Lines(p.must(0, "log").stdout) {
+		if strings.HasPrefix(line, "2026 approved") {
+			t.Errorf("a requestor made a line of the log: %s", line)
+		}
+	}
+}

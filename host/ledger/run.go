@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
 	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 	"golang.org/x/sys/unix"
 )
@@ -398,6 +399,10 @@ func (r *Run) Remove() error {
 	err := r.Close()
 	if err == nil {
 		r.store.kept.Remove(r.store.runFile(r.id))
+		if files.Exists(r.store.runFile(r.id)) {
+			l.release()
+			return fmt.Errorf("run %s: %s cannot be removed; see who may write to it, and to its directory", r.id, r.store.runFile(r.id))
+		}
 		_ = os.Remove(r.store.markFile(r.id))
 		err = syncDir(r.store.runs())
 	}
