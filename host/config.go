@@ -38,6 +38,7 @@ type Config struct {
 
 	Home     string // what "~/" at the start of a path stands for; "" without a home
 	WorkDir  string // what relative paths of sources and reports refer to
+	Within   string // where outputs may be written, links resolved; "": anywhere
 	Version  string
 	OSUser   string
 	Hostname string

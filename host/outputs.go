@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/ledger"
@@ -15,6 +16,7 @@ import (
 // outputCheck finds what keeps the outputs of a run from being written.
 type outputCheck struct {
 	options  output.Options
+	within   string        // where they have to be; "": anywhere
 	head     ledger.Header // of the run, or of one to be
 	schema   source.Schema
 	taken    map[string]string // outputs, by where they lead
@@ -57,6 +59,10 @@ func (c *outputCheck) columns(spec workflow.ReportSpec) {
 // the run leads to the same file.
 func (c *outputCheck) path(path string) {
 	there, err := output.Check(path, c.options)
+	if c.within != "" && !strings.HasPrefix(there, c.within+string(filepath.Separator)) {
+		c.problem(diag.Problem{File: path, Message: "a test writes below its own directory only", Fix: "make the path a parameter of the script, and give the test a relative one"})
+		return
+	}
 	if other, twice := c.taken[there]; twice {
 		c.problem(diag.Problem{File: path, Message: "is the same file as " + other + ", which is written too", Fix: "give each a path of its own"})
 		return

@@ -327,7 +327,7 @@ func (s *Session) checkOutputs(ctx context.Context, head ledger.Header) error {
 	if err != nil {
 		return err
 	}
-	check := outputCheck{options: options, head: head, schema: view.Schema, taken: map[string]string{}}
+	check := outputCheck{options: options, within: s.host.Within, head: head, schema: view.Schema, taken: map[string]string{}}
 	for _, spec := range s.flow.Reports {
 		if spec.Path == stdoutPath && s.host.Taken {
 			check.problem(diag.Problem{Message: "a report to - and --json both want standard output", Fix: "leave --json out, or write the report to a file"})

@@ -14,12 +14,13 @@ type backlog struct {
 	noted   func() uint64 // how many secrets have come so far
 	dropped *atomic.Int64 // counts the lines that were dropped
 
-	mu      sync.Mutex
-	waiting []waiting
-	bytes   int
-	before  string  // the end of what stood before the first of them, as it is: a secret may go over a line's end
-	fatal   *placed // the newest of those dropped that say why a program dies
-	told    int64   // how many had been dropped when it was last asked
+	mu        sync.Mutex
+	waiting   []waiting
+	bytes     int
+	before    string  // the end of what stood before the first of them, as it is: a secret may go over a line's end
+	fatal     *placed // the newest of those dropped that say why a program dies
+	fatalCame uint64  // how many secrets had come when that line came
+	told      int64   // how many had been dropped when it was last asked
 
 	came  chan struct{} // of one element: a line
 	ended chan struct{} // closed after the last line
@@ -89,6 +90,7 @@ func (b *backlog) rest(span time.Duration) {
 // drop takes the oldest line off, and counts it, but for the first line of a long
 // account of a death. The caller holds the lock.
 func (b *backlog) drop() {
+	came := b.waiting[0].noted
 	line := b.first()
 	if !fatal(line.text) {
 		b.dropped.Add(1)
@@ -97,7 +99,7 @@ func (b *backlog) drop() {
 	if b.fatal != nil {
 		b.dropped.Add(1)
 	}
-	b.fatal = &line
+	b.fatal, b.fatalCame = &line, came
 }
 
 // first takes the oldest line off. The caller holds the lock.
@@ -149,6 +151,10 @@ func (b *backlog) next(alone bool) (line placed, count int) {
 	defer b.mu.Unlock()
 	for now := b.noted(); len(b.waiting) > 0 && now-b.waiting[0].noted > waitNotes; {
 		b.first()
+		b.dropped.Add(1)
+	}
+	if b.fatal != nil && b.noted()-b.fatalCame > waitNotes { // its secrets may be forgotten
+		b.fatal = nil
 		b.dropped.Add(1)
 	}
 	if b.fatal != nil {

@@ -85,6 +85,9 @@ func newStage(machine *machine, scene *scene) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return nil, err
+	}
 	made := &stage{machine: machine, scene: scene, world: newWorld(scene), dir: dir}
 	for name, text := range scene.files {
 		path := filepath.Join(made.work(), filepath.Clean("/"+name))
@@ -116,6 +119,7 @@ func (s *stage) host(ctx context.Context, happens scenario) (*host.Host, *life, 
 	s.world.recover()
 	config := s.machine.config
 	config.StateDir, config.WorkDir, config.IdentityPath = filepath.Join(s.dir, "state"), s.work(), s.machine.key
+	config.Within = s.work()
 	config.Stdout, config.Stderr = &lines{}, &s.printed
 	config.Stdin, config.Taken, config.Prompt, config.Confirm, config.Progress, config.Planned = strings.NewReader(""), false, nil, nil, nil, nil
 	config.LookupEnv = func(string) (string, bool) { return "", false }

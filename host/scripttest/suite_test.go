@@ -2,6 +2,9 @@ package scripttest_test
 
 import (
 	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -194,6 +197,23 @@ def test_endless(t):
 		"test_argument": `"sett" is no step`, "test_code": "Unreachabel is no code", "test_account": `account "ann": status = lcoked`, "test_kill": "crash_after = 0: want a number from 1",
 		"test_secret": "got  [value 1]", "test_endless": "too many steps",
 	})
+}
+
+// TestNothingIsWrittenElsewhere: a script whose report has a real path leaves nothing there.
+func TestNothingIsWrittenElsewhere(t *testing.T) {
+	there := filepath.Join(t.TempDir(), "list.csv")
+	for _, path := range []string{there, "../../list.csv"} {
+		script := fmt.Sprintf(`workflow(users = rows(["ann"], key = "login"), backend = backend("memory"), reports = [report.csv(%q)])`, path)
+		check(t, tried(t, script, `
+def test_run(t):
+    run = t.run("s.star", users = ["ann"], backends = {"memory": {"ann": "old"}})
+    t.eq(run.exit_code, 2)
+    t.contains(run.error, "a test writes below its own directory only")
+`), map[string]string{"test_run": ""})
+	}
+	if _, err := os.Lstat(there); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v, want it not to be there", there, err)
+	}
 }
 
 // TestAHookThatTakesAnotherWayIsFound, by itself: one that goes on with something else
