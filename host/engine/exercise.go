@@ -121,10 +121,13 @@ func certain(verdict journal.Verdict) bool {
 	return verdict.Fault.Static || verdict.Fault.Code == journal.ScriptError && !verdict.Fault.OfRow
 }
 
-// always reports whether the hook ends with a fault whatever account a find finds.
+// always reports whether the hook ends with a fault whatever account a find finds. One
+// that is not active shows that only where the hook goes through with it: many end early
+// there.
 func (e *exerciser) always(ctx context.Context, row source.Row) bool {
 	for which := 1; which < madeUpAccounts; which++ {
-		if !faulty(e.call(ctx, row, simulation{plain: true, looks: which, answer: e.sim.answer}, true)) {
+		verdict := e.call(ctx, row, simulation{plain: true, looks: which, answer: e.sim.answer}, true)
+		if !faulty(verdict) && (which < activeAccounts || verdict.Kind == journal.Returned) {
 			return false
 		}
 	}

@@ -89,7 +89,8 @@ func TestAnExerciseBlamesNoHookForWhatItMadeUp(t *testing.T) {
 		{"no date", func(account sdk.Account) bool { return account.ChangedAt.IsZero() }, false},
 		{"an id that is the name", func(account sdk.Account) bool { return account.ID == account.Account }, false},
 		{"must change", func(account sdk.Account) bool { return account.MustChange != nil && *account.MustChange }, false},
-		{"active", func(account sdk.Account) bool { return account.Status == sdk.StatusActive }, true},
+		{"active, which is for who unlocks", func(account sdk.Account) bool { return account.Status == sdk.StatusActive }, false},
+		{"an id that is no DN", func(account sdk.Account) bool { return !strings.Contains(account.ID, ",") }, false},
 		{"any", func(sdk.Account) bool { return true }, true},
 	} {
 		got := exercised(t, Exercise{Users: 9}, 2, func(ctx context.Context, row source.Row, steps *Steps) journal.Verdict {

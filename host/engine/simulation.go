@@ -84,16 +84,25 @@ func (s *simulation) value(ctx context.Context, run *run, wish GenerateStep, ord
 // placeholder stands for any value.
 func placeholder() secret.Value { return secret.New("simulated") }
 
-// madeUpAccounts is how many different accounts there are to find.
-const madeUpAccounts = 3
+// madeUpAccounts is how many different accounts there are to find, and activeAccounts how
+// many of them, the first, are active, as one that a step may be taken on is.
+const (
+	madeUpAccounts = 5
+	activeAccounts = 3
+)
 
-// madeUp is an account that a find finds. All are active, as one that a step may be
-// taken on is: a hook that ends early for any other would hide what comes after. The
-// first says as little as a backend may; the others are unlike it in all else that a hook
-// can look at.
+// madeUp is an account that a find finds. The first says as little as a backend may; the
+// others are unlike it in all else that a hook can look at.
 func madeUp(which int, name string) sdk.Account {
 	account := sdk.Account{Account: name, ID: name, Login: name, Status: sdk.StatusActive}
 	if which == 0 {
+		return account
+	}
+	if which >= activeAccounts {
+		account.ID, account.Status = "cn="+name+",ou=people,dc=example", sdk.StatusLocked
+		if which > activeAccounts {
+			account.Status = sdk.StatusDisabled
+		}
 		return account
 	}
 	must := which == 1
