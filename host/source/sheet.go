@@ -219,12 +219,20 @@ func (b *workbook) number(cell sheetCell) (text, doubt string) {
 	switch {
 	case style.date:
 		return text, "a date"
-	case len(strings.Trim(text, "-.0")) > 15:
+	case significant(text) > 15:
 		return text, "a number of more than 15 digits, of which a spreadsheet keeps 15"
+	case style.digits > 0 && strings.ContainsAny(text, "-."):
+		return text, "a number that is shown in another way"
 	case style.digits > len(text):
 		text = strings.Repeat("0", style.digits-len(text)) + text
 	case !style.plain:
 		return text, "a number that is shown in another way"
 	}
 	return text, ""
+}
+
+// significant counts the digits of a number from the first that is not 0. Zeros
+// at its end count: they may stand where a spreadsheet lost digits.
+func significant(text string) int {
+	return len(strings.ReplaceAll(strings.TrimLeft(text, "-+.0"), ".", ""))
 }

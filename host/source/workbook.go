@@ -40,7 +40,7 @@ type sheetPart struct {
 type numberStyle struct {
 	date   bool
 	plain  bool // as it is
-	digits int  // with zeros in front, to so many digits; 0: without
+	digits int  // as a whole number, with zeros in front to so many digits; 0: as it is
 }
 
 var errNoWorkbook = errors.New("is a zip archive, but no workbook (xlsx)")
@@ -269,8 +269,10 @@ func styleOf(id string, formats map[string]string) numberStyle {
 	switch {
 	case !own && (number >= 14 && number <= 22 || number >= 27 && number <= 36 || number >= 45 && number <= 47 || number >= 50 && number <= 58):
 		return numberStyle{date: true}
+	case !own && number == 1:
+		return numberStyle{plain: true, digits: 1}
 	case !own:
-		return numberStyle{plain: number <= 1 || number == 49}
+		return numberStyle{plain: number == 0 || number == 49}
 	case code != "" && strings.Trim(code, "0") == "":
 		return numberStyle{plain: true, digits: len(code)}
 	case strings.EqualFold(code, "general"), code == "@":

@@ -14,7 +14,7 @@ import (
 )
 
 // bookParts is a workbook of two sheets, one of them hidden, whose rows the test
-// gives: style 1 is a day, 2 five digits, 3 money, 4 text.
+// gives: style 1 is a day, 2 five digits, 3 money, 4 text, 5 a whole number.
 func bookParts(rows string) map[string]string {
 	const rel = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
 	return map[string]string{
@@ -23,7 +23,7 @@ func bookParts(rows string) map[string]string {
 		"xl/_rels/book.xml.rels": `<Relationships><Relationship Id="r1" Type="` + rel + `worksheet" Target="worksheets/one.xml"/><Relationship Id="r2" Type="` + rel + `worksheet" Target="worksheets/two.xml"/>` +
 			`<Relationship Id="r3" Type="` + rel + `sharedStrings" Target="texts.xml"/><Relationship Id="r4" Type="` + rel + `styles" Target="styles.xml"/></Relationships>`,
 		"xl/texts.xml":          `<sst><si><t>login</t></si><si><r><t xml:space="preserve">te</t></r><r><t>mp</t></r><rPh><t>unsaid</t></rPh></si><si><t>ann</t></si><si><t xml:space="preserve"> 00&amp;42 </t></si><si><t>a_x000D_b_x005F_x0041_</t></si></sst>`,
-		"xl/styles.xml":         `<styleSheet><numFmts><numFmt numFmtId="164" formatCode="00000"/><numFmt numFmtId="165" formatCode="#,##0.00 &quot;day&quot;"/></numFmts><cellStyleXfs><xf numFmtId="14"/></cellStyleXfs><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="164"/><xf numFmtId="165"/><xf numFmtId="49"/></cellXfs></styleSheet>`,
+		"xl/styles.xml":         `<styleSheet><numFmts><numFmt numFmtId="164" formatCode="00000"/><numFmt numFmtId="165" formatCode="#,##0.00 &quot;day&quot;"/></numFmts><cellStyleXfs><xf numFmtId="14"/></cellStyleXfs><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="164"/><xf numFmtId="165"/><xf numFmtId="49"/><xf numFmtId="1"/></cellXfs></styleSheet>`,
 		"xl/worksheets/one.xml": `<worksheet><sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>login</t></is></c></row><row r="2"><c r="A2" t="inlineStr"><is><t>old</t></is></c></row></sheetData></worksheet>`,
 		"xl/worksheets/two.xml": `<worksheet><sheetData>` + rows + `</sheetData></worksheet>`,
 	}
@@ -96,6 +96,7 @@ func TestXLSXReadsRows(t *testing.T) {
 		"empty cells":                     {row(ann2), nil, "2 ann string:ann|string:|string:"},
 		"numbers are their digits":        {row(`><v>1001</v>`, `s="4"><v>7</v>`, `><v>1.5E3</v>`), nil, "2 1001 string:1001|string:7|string:1500"},
 		"zeros that a format shows":       {row(`s="2"><v>42</v>`), nil, "2 00042 string:00042|string:|string:"},
+		"as long as a number may be":      {row(`><v>123456789012345</v>`, `s="5"><v>1.5E3</v>`, `s="2"><v>-5</v>`), secretTemp, "2 123456789012345 string:123456789012345|secret:1500|string:-5"},
 		"money is no key":                 {row(ann, "", `s="3"><v>3.5</v>`), nil, "2 ann string:ann|string:|string:3.5"},
 		"truth values":                    {row(ann, `t="b"><v>1</v>`, `t="b"><v>0</v>`), kinds(source.Bool), "2 ann string:ann|string:true|bool:false"},
 		"truth in words":                  {row(ann, "", `t="inlineStr"><is><t>ja</t></is>`), func(o *source.XLSXOptions) { kinds(source.Bool)(o); o.True = []string{"Ja"} }, "2 ann string:ann|string:|bool:true"},
@@ -139,23 +140,30 @@ func TestXLSXNamesWhatIsWrongByItsCell(t *testing.T) {
 		edit func(*source.XLSXOptions)
 		want string
 	}{
-		"no key":                       {row("", text("x")), nil, `users.xlsx!Staff!A2: key column "login" is empty; give every user a key`},
-		"a formula without a result":   {row(ann, `><f>1+1</f>`), nil, `users.xlsx!Staff!B2: column "temp" holds a formula without a result; open the workbook in a spreadsheet program and save it`},
-		"an error of a formula":        {row(`t="e"><f>x</f><v>#REF!</v>`), nil, `users.xlsx!Staff!A2: column "login" holds #REF!, the error text of a spreadsheet; a formula had no result there: put the value in its place and export it again`},
-		"a day as a key":               {row(`s="1"><v>43830</v>`), nil, `users.xlsx!Staff!A2: column "login" holds a date there; set types = {"login": "date"}, or format the column as text and write it again`},
-		"a day in a text column":       {row(ann, "", `s="1"><v>43830</v>`), nil, `users.xlsx!Staff!D2: column "n" holds a date there; set types = {"n": "date"}, or format the column as text and write it again`},
-		"a time of day":                {row(ann, "", `s="1"><v>43830.5</v>`), kind(source.Date), `users.xlsx!Staff!D2: column "n" holds a time of day too; round it to the day, or leave the type of the column out and format it as text`},
-		"a day of old":                 {row(ann, "", `s="1"><v>60</v>`), kind(source.Date), `users.xlsx!Staff!D2: column "n": "60" is not a value of type date; write a day of 1900-03-01 or later`},
-		"money as a key":               {row(`s="3"><v>3.5</v>`), nil, `users.xlsx!Staff!A2: column "login" holds a number that is shown in another way; format the column as text and write the value again`},
-		"a long number as a secret":    {row(ann, `><v>1234567890123457</v>`), secretTemp, `users.xlsx!Staff!B2: column "temp" holds a number of more than 15 digits, of which a spreadsheet keeps 15; format the column as text and write the value again`},
-		"no whole number":              {row(ann, "", `><v>7.5</v>`), kind(source.Int), `users.xlsx!Staff!D2: column "n": "7.5" is not a value of type int; write a whole number in digits`},
-		"a value without a name":       {`<row r="2"><c r="A2" t="s"><v>2</v></c><c r="C2"><v>1</v></c><c r="ZZ2"><v>2</v></c></row>`, nil, "users.xlsx!Staff!C2: there is a value, and the header row has no name for its column; name the column, or empty it\nusers.xlsx!Staff!ZZ2: there is a value, and the header row has no name for its column; name the column, or empty it"},
-		"a key that looks like others": {row(text("an\u200bn")), nil, `users.xlsx!Staff!A2: key column "login": character 3 of "an\u200bn" is U+200B, which is not seen; remove it`},
-		"a secret of two lines":        {row(ann, text("a\nb")), secretTemp, `users.xlsx!Staff!B2: secret column "temp" has a line break; write it on one line; in a CSV file, a quote before it may not be closed`},
-		"a sheet that is not there":    {row(ann), func(o *source.XLSXOptions) { o.Sheet = "Staf" }, `users.xlsx: there is no sheet "Staf"; did you mean "Staff"?`},
-		"a column that is not there":   {row(ann), func(o *source.XLSXOptions) { o.Secrets = []string{"pw"} }, `users.xlsx!Staff:1: secrets: there is no column "pw"; the first row has to name the columns; set skip_lines= if it does not`},
-		"a text that is not there":     {row(`t="s"><v>99</v>`), nil, `users.xlsx!Staff:2: the sheet is damaged: it names a text "99" that is not there; save it again in a spreadsheet program`},
-		"a sheet that is cut off":      {`<row r="2"><c r="A2" t="s"><v>2</v></c></row><row><c>`, nil, "users.xlsx!Staff:3: the sheet is cut off: its rows have no end; save it again in a spreadsheet program"},
+		"no key":                            {row("", text("x")), nil, `users.xlsx!Staff!A2: key column "login" is empty; give every user a key`},
+		"a formula without a result":        {row(ann, `><f>1+1</f>`), nil, `users.xlsx!Staff!B2: column "temp" holds a formula without a result; open the workbook in a spreadsheet program and save it`},
+		"an error of a formula":             {row(`t="e"><f>x</f><v>#REF!</v>`), nil, `users.xlsx!Staff!A2: column "login" holds #REF!, the error text of a spreadsheet; a formula had no result there: put the value in its place and export it again`},
+		"a day as a key":                    {row(`s="1"><v>43830</v>`), nil, `users.xlsx!Staff!A2: column "login" holds a date there; set types = {"login": "date"}, or format the column as text and write it again`},
+		"a day in a text column":            {row(ann, "", `s="1"><v>43830</v>`), nil, `users.xlsx!Staff!D2: column "n" holds a date there; set types = {"n": "date"}, or format the column as text and write it again`},
+		"a time of day":                     {row(ann, "", `s="1"><v>43830.5</v>`), kind(source.Date), `users.xlsx!Staff!D2: column "n" holds a time of day too; round it to the day, or leave the type of the column out and format it as text`},
+		"a day of old":                      {row(ann, "", `s="1"><v>60</v>`), kind(source.Date), `users.xlsx!Staff!D2: column "n": "60" is not a value of type date; write a day of 1900-03-01 or later`},
+		"money as a key":                    {row(`s="3"><v>3.5</v>`), nil, `users.xlsx!Staff!A2: column "login" holds a number that is shown in another way; format the column as text and write the value again`},
+		"a long number as a secret":         {row(ann, `><v>1234567890123457</v>`), secretTemp, `users.xlsx!Staff!B2: column "temp" holds a number of more than 15 digits, of which a spreadsheet keeps 15; format the column as text and write the value again`},
+		"a secret that lost its last digit": {row(ann, `><v>1234567890123450</v>`), secretTemp, `users.xlsx!Staff!B2: column "temp" holds a number of more than 15 digits, of which a spreadsheet keeps 15; format the column as text and write the value again`},
+		"a key that lost digits":            {row(`><v>1.23456789012345E+18</v>`), nil, `users.xlsx!Staff!A2: column "login" holds a number of more than 15 digits, of which a spreadsheet keeps 15; format the column as text and write the value again`},
+		"a key of zeros in the end":         {row(`s="5"><v>1000000000000000</v>`), nil, `users.xlsx!Staff!A2: column "login" holds a number of more than 15 digits, of which a spreadsheet keeps 15; format the column as text and write the value again`},
+		"a secret that is rounded":          {row(ann, `s="5"><v>12.7</v>`), secretTemp, `users.xlsx!Staff!B2: column "temp" holds a number that is shown in another way; format the column as text and write the value again`},
+		"a rounded key with zeros in front": {row(`s="2"><v>12.7</v>`), nil, `users.xlsx!Staff!A2: column "login" holds a number that is shown in another way; format the column as text and write the value again`},
+		"a key below zero":                  {row(`s="2"><v>-5</v>`), nil, `users.xlsx!Staff!A2: column "login" holds a number that is shown in another way; format the column as text and write the value again`},
+		"a secret below zero":               {row(ann, `s="5"><v>-5</v>`), secretTemp, `users.xlsx!Staff!B2: column "temp" holds a number that is shown in another way; format the column as text and write the value again`},
+		"no whole number":                   {row(ann, "", `><v>7.5</v>`), kind(source.Int), `users.xlsx!Staff!D2: column "n": "7.5" is not a value of type int; write a whole number in digits`},
+		"a value without a name":            {`<row r="2"><c r="A2" t="s"><v>2</v></c><c r="C2"><v>1</v></c><c r="ZZ2"><v>2</v></c></row>`, nil, "users.xlsx!Staff!C2: there is a value, and the header row has no name for its column; name the column, or empty it\nusers.xlsx!Staff!ZZ2: there is a value, and the header row has no name for its column; name the column, or empty it"},
+		"a key that looks like others":      {row(text("an\u200bn")), nil, `users.xlsx!Staff!A2: key column "login": character 3 of "an\u200bn" is U+200B, which is not seen; remove it`},
+		"a secret of two lines":             {row(ann, text("a\nb")), secretTemp, `users.xlsx!Staff!B2: secret column "temp" has a line break; write it on one line; in a CSV file, a quote before it may not be closed`},
+		"a sheet that is not there":         {row(ann), func(o *source.XLSXOptions) { o.Sheet = "Staf" }, `users.xlsx: there is no sheet "Staf"; did you mean "Staff"?`},
+		"a column that is not there":        {row(ann), func(o *source.XLSXOptions) { o.Secrets = []string{"pw"} }, `users.xlsx!Staff:1: secrets: there is no column "pw"; the first row has to name the columns; set skip_lines= if it does not`},
+		"a text that is not there":          {row(`t="s"><v>99</v>`), nil, `users.xlsx!Staff:2: the sheet is damaged: it names a text "99" that is not there; save it again in a spreadsheet program`},
+		"a sheet that is cut off":           {`<row r="2"><c r="A2" t="s"><v>2</v></c></row><row><c>`, nil, "users.xlsx!Staff:3: the sheet is cut off: its rows have no end; save it again in a spreadsheet program"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := source.XLSXOptions{Files: source.Files{Dir: writeBook(t, bookParts(head+test.rows))}}
