@@ -19,6 +19,7 @@ import (
 
 // elsewhere is a plugin that serves as on another machine.
 type elsewhere struct {
+	mu      sync.Mutex // of address
 	t       *testing.T
 	program string
 	dir     string
@@ -102,7 +103,9 @@ func (e *elsewhere) start(clients ...string) {
 	if err != nil || listens == nil {
 		e.t.Fatalf("it says %q, %v", line, err)
 	}
+	e.mu.Lock()
 	e.address = listens[1]
+	e.mu.Unlock()
 	go func() { _, _ = io.Copy(io.Discard, lines) }()
 }
 
@@ -110,6 +113,13 @@ func (e *elsewhere) start(clients ...string) {
 func (e *elsewhere) kill() {
 	_ = e.cmd.Process.Kill()
 	_ = e.cmd.Wait()
+}
+
+// at is where it listens now.
+func (e *elsewhere) at() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.address
 }
 
 // wireCutter stands between the two ends.
@@ -131,7 +141,7 @@ func cutting(t *testing.T, to *elsewhere) *wireCutter {
 			if err != nil {
 				return
 			}
-			far, err := net.Dial("tcp", to.address)
+			far, err := net.Dial("tcp", to.at())
 			if err != nil {
 				_ = near.Close()
 				continue
